@@ -1,0 +1,1 @@
+"""cjkit: a Jupyter notebook analysis kit for customer journeys."""

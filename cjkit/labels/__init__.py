@@ -1,0 +1,212 @@
+"""The words that readers of a report see, in English and Japanese, and how figures are written.
+
+Words of the kit stand in `words/*.toml`, one file for each module that speaks. Words of a company's
+data (its events, touchpoints, segments, ...) come from its project file through `set_names`.
+Column names and error messages stay in English.
+"""
+
+from __future__ import annotations
+
+import datetime
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import resources
+from typing import Literal, cast
+
+import pandas as pd
+from babel import dates, numbers
+
+from cjkit.checks import CjkitError
+
+Language = Literal["en", "ja"]
+LANGUAGES: tuple[Language, ...] = ("en", "ja")
+MISSING = "(missing)"
+OTHER = "(other)"
+NO_VALUE = "–"
+
+Names = Mapping[str, Mapping[str, Mapping[str, str]]]
+
+_LOCALES: dict[Language, str] = {"en": "en_GB", "ja": "ja_JP"}
+
+
+@dataclass
+class _Reader:
+    """For whom pages are written now: set when a log is opened."""
+
+    names: Names = field(default_factory=dict)
+    languages: tuple[Language, ...] = ("en",)
+    currency: str = "JPY"
+
+
+_reader = _Reader()
+
+
+def set_names(names: Names) -> None:
+    """Take the display names of a company's data: kind, then value, then language."""
+    _reader.names = names
+
+
+def set_languages(languages: Sequence[Language]) -> None:
+    """Set the languages that results are shown in, the default one first."""
+    _reader.languages = tuple(languages)
+
+
+def languages() -> tuple[Language, ...]:
+    """Return the languages that results are shown in, the default one first."""
+    return _reader.languages
+
+
+def set_currency(code: str) -> None:
+    """Set the ISO 4217 code of the money in the log."""
+    _reader.currency = code
+
+
+@cache
+def terms() -> dict[str, dict[Language, str]]:
+    """Return all words of the kit: term, then language. A term stands in one file only."""
+    found: dict[str, dict[Language, str]] = {}
+    for entry in sorted(resources.files(__package__).joinpath("words").iterdir(), key=str):
+        if not entry.name.endswith(".toml"):
+            continue
+        for term, wording in tomllib.loads(entry.read_text(encoding="utf-8")).items():
+            if term in found:
+                raise CjkitError(f"The word {term!r} stands in two files; {entry.name} is one.")
+            found[term] = cast("dict[Language, str]", wording)
+    return found
+
+
+def label(term: str, language: Language, **values: object) -> str:
+    """Return the words for `term`, with its `{places}` filled, or `term` where it is unknown.
+
+    Examples
+    --------
+    >>> label("customers", "ja")
+    '顧客数'
+    >>> label("a_column_of_the_data", "en")
+    'a_column_of_the_data'
+    """
+    wording = terms().get(term, {}).get(language, term)
+    return wording.format(**values) if values else wording
+
+
+def display_name(value: object, kind: str, language: Language) -> str:
+    """Return how readers call a value of the data: the project's name for it, or the value itself.
+
+    Parameters
+    ----------
+    value : object
+        A value of a column: an event, a touchpoint, a segment.
+    kind : str
+        What it is: 'event', 'touchpoint', 'channel', 'stage', 'segment', ...
+    language : {'en', 'ja'}
+
+    Examples
+    --------
+    >>> display_name("purchase", "stage", "ja")
+    '購入'
+    """
+    if value is None or value is pd.NA or value != value:
+        return label("missing_value", language)
+    if value in (MISSING, OTHER):
+        return label({MISSING: "missing_value", OTHER: "other_values"}[str(value)], language)
+    named = _reader.names.get(kind, {}).get(str(value), {})
+    return named.get(language) or label(f"{kind}.{value}", language).removeprefix(f"{kind}.")
+
+
+def format_number(value: float | None, language: Language, *, digits: int = 0) -> str:
+    """Write a number with the thousands marks of the language; a missing one as a dash.
+
+    Examples
+    --------
+    >>> format_number(12345.678, "en", digits=1)
+    '12,345.7'
+    """
+    if _is_missing(value):
+        return NO_VALUE
+    pattern = "#,##0" + ("." + "0" * digits if digits else "")
+    return str(
+        numbers.format_decimal(cast("float", value), format=pattern, locale=_LOCALES[language])
+    )
+
+
+def format_percent(rate: float | None, language: Language, *, digits: int = 1) -> str:
+    """Write a rate (0 to 1) as a percentage; a missing one as a dash.
+
+    Examples
+    --------
+    >>> format_percent(0.1234, "en")
+    '12.3%'
+    """
+    if _is_missing(rate):
+        return NO_VALUE
+    return format_number(100 * float(cast("float", rate)), language, digits=digits) + "%"
+
+
+def format_money(
+    value: float | None,
+    language: Language,
+    *,
+    currency: str | None = None,
+    digits: int | None = None,
+) -> str:
+    """Write an amount in the log's currency (or `currency`), with the digits that it is counted in.
+
+    Examples
+    --------
+    >>> format_money(1234.5, "en", currency="GBP")
+    '£1,234.50'
+    >>> format_money(1234.5, "ja", currency="JPY")
+    '¥1,234'
+    """
+    if _is_missing(value):
+        return NO_VALUE
+    code = currency or _reader.currency
+    if digits is None:
+        digits = numbers.get_currency_precision(code)
+    sign = numbers.get_currency_symbol(
+        code, locale="ja_JP" if code == "JPY" else _LOCALES[language]
+    )
+    amount = float(cast("float", value))
+    minus = "-" if amount < 0 else ""
+    return f"{minus}{sign.replace('￥', '¥')}{format_number(abs(amount), language, digits=digits)}"
+
+
+def format_date(day: datetime.date | None, language: Language) -> str:
+    """Write a day as the language writes it.
+
+    Examples
+    --------
+    >>> format_date(datetime.date(2026, 10, 31), "ja")
+    '2026年10月31日'
+    """
+    if _is_missing(day):
+        return NO_VALUE
+    form = {"en": "d MMM yyyy", "ja": "y年M月d日"}[language]
+    return str(dates.format_date(day, format=form, locale=_LOCALES[language]))
+
+
+def format_duration(microseconds: float | None, language: Language) -> str:
+    """Write a length of time in the largest unit that leaves a readable number.
+
+    Examples
+    --------
+    >>> format_duration(90_000_000, "en")
+    '1.5 min'
+    >>> format_duration(172_800_000_000, "ja")
+    '2.0日'
+    """
+    if _is_missing(microseconds):
+        return NO_VALUE
+    seconds = float(cast("float", microseconds)) / 1e6
+    for unit, size in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
+        if seconds >= size:
+            return label(
+                f"in_{unit}", language, number=format_number(seconds / size, language, digits=1)
+            )
+    return label("in_seconds", language, number=format_number(seconds, language))
+
+
+def _is_missing(value: object) -> bool:
+    return value is None or value is pd.NA or value is pd.NaT or value != value

@@ -1,0 +1,1 @@
+"""Drawing primitives. They take plain values and Axes, and know nothing of journeys."""

@@ -1,0 +1,159 @@
+"""Intervals, tests and corrections: what makes a number honest. numpy and scipy only."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+
+Floats = NDArray[np.float64]
+
+
+def wilson_interval(
+    successes: ArrayLike, trials: ArrayLike, *, confidence: float = 0.95
+) -> tuple[Floats, Floats]:
+    """Return the Wilson score interval of a proportion, element by element.
+
+    Parameters
+    ----------
+    successes, trials : array_like of counts
+        `successes` out of `trials`; a missing count or no trials give a missing interval.
+    confidence : float, default 0.95
+        Coverage, above 0 and below 1.
+
+    Returns
+    -------
+    low, high : arrays of float, 0 to 1
+
+    Notes
+    -----
+    Wilson (1927), Journal of the American Statistical Association 22, 209-212.
+
+    Examples
+    --------
+    >>> low, high = wilson_interval(81, 263)
+    >>> print(f"{low:.4f} {high:.4f}")
+    0.2553 0.3662
+    """
+    x, n = _counts(successes), _counts(trials)
+    z = _z(confidence)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        rate = np.where(n > 0, x / n, np.nan)
+        spread = 1 + z**2 / n
+        centre = (rate + z**2 / (2 * n)) / spread
+        half = z * np.sqrt(rate * (1 - rate) / n + z**2 / (4 * n**2)) / spread
+    return np.clip(centre - half, 0, 1), np.clip(centre + half, 0, 1)
+
+
+def newcombe_interval(
+    successes: ArrayLike,
+    trials: ArrayLike,
+    other_successes: ArrayLike,
+    other_trials: ArrayLike,
+    *,
+    confidence: float = 0.95,
+) -> tuple[Floats, Floats]:
+    """Return the interval of the difference of two independent proportions, first less other.
+
+    Notes
+    -----
+    Method 10 of Newcombe (1998), Statistics in Medicine 17, 873-890: built from two Wilson
+    intervals, so that it never leaves -1 to 1.
+
+    Examples
+    --------
+    >>> low, high = newcombe_interval(56, 70, 48, 80)
+    >>> print(f"{low:.4f} {high:.4f}")
+    0.0524 0.3339
+    """
+    low1, high1 = wilson_interval(successes, trials, confidence=confidence)
+    low2, high2 = wilson_interval(other_successes, other_trials, confidence=confidence)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        rate1 = _counts(successes) / _counts(trials)
+        rate2 = _counts(other_successes) / _counts(other_trials)
+    difference = rate1 - rate2
+    low = difference - np.sqrt((rate1 - low1) ** 2 + (high2 - rate2) ** 2)
+    high = difference + np.sqrt((high1 - rate1) ** 2 + (rate2 - low2) ** 2)
+    return low, high
+
+
+def difference_p_value(
+    successes: ArrayLike, trials: ArrayLike, other_successes: ArrayLike, other_trials: ArrayLike
+) -> Floats:
+    """Return the two-sided p-value of the pooled score test that two proportions are equal.
+
+    Missing where either side has no trials; 1 where both rates are 0 or both are 1.
+
+    Examples
+    --------
+    >>> print(f"{difference_p_value(56, 70, 48, 80):.4f}")
+    0.0080
+    """
+    x1, n1 = _counts(successes), _counts(trials)
+    x2, n2 = _counts(other_successes), _counts(other_trials)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        pooled = (x1 + x2) / (n1 + n2)
+        error = np.sqrt(pooled * (1 - pooled) * (1 / n1 + 1 / n2))
+        score = np.abs(x1 / n1 - x2 / n2) / error
+    p = 2 * stats.norm.sf(score)
+    return np.where((error == 0) & (n1 > 0) & (n2 > 0), 1.0, p)
+
+
+def mean_interval(
+    total: ArrayLike, total_of_squares: ArrayLike, n: ArrayLike, *, confidence: float = 0.95
+) -> tuple[Floats, Floats]:
+    """Return Student's interval of a mean from sums, as a GROUP BY gives them.
+
+    Parameters
+    ----------
+    total, total_of_squares, n : array_like
+        Sum of the values, sum of their squares, and how many there are. With fewer than two
+        values the interval is missing.
+
+    Examples
+    --------
+    >>> low, high = mean_interval(15, 55, 5)  # 1, 2, 3, 4, 5
+    >>> print(f"{low:.3f} {high:.3f}")
+    1.037 4.963
+    """
+    s, ss, count = _counts(total), _counts(total_of_squares), _counts(n)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        mean = s / count
+        # Rounding may leave a tiny negative sum of squares where all values are equal.
+        variance = np.maximum(ss - s**2 / count, 0) / (count - 1)
+        half = stats.t.ppf(0.5 + confidence / 2, count - 1) * np.sqrt(variance / count)
+    half = np.where(count > 1, half, np.nan)
+    return mean - half, mean + half
+
+
+def benjamini_hochberg(p_values: ArrayLike) -> Floats:
+    """Return the p-values adjusted so that rejecting those below q keeps false discoveries at q.
+
+    Missing p-values stay missing and are not counted as tests.
+
+    Notes
+    -----
+    Benjamini and Hochberg (1995), Journal of the Royal Statistical Society B 57, 289-300.
+
+    Examples
+    --------
+    >>> benjamini_hochberg([0.01, 0.02, 0.04]).round(3).tolist()
+    [0.03, 0.03, 0.04]
+    """
+    p = np.atleast_1d(np.asarray(p_values, dtype=float))
+    adjusted = np.full(p.shape, np.nan)
+    known = ~np.isnan(p)
+    if known.any():
+        adjusted[known] = stats.false_discovery_control(p[known], method="bh")
+    return adjusted
+
+
+def _counts(values: ArrayLike) -> Floats:
+    """Return counts as floats; a missing count (None, NaN, pandas.NA) becomes NaN."""
+    if hasattr(values, "to_numpy"):
+        return np.asarray(values.to_numpy(dtype=float, na_value=np.nan))
+    return np.asarray(values, dtype=float)
+
+
+def _z(confidence: float) -> float:
+    return float(stats.norm.ppf(0.5 + confidence / 2))
