@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import matplotlib as mpl
 import matplotlib_fontja
 import seaborn as sns
+from cycler import cycler
 from matplotlib import font_manager
 
 from cjkit.labels import Language
@@ -62,7 +63,7 @@ def theme(language: Language = "en") -> Iterator[None]:
                 "font.family": list(FONTS[language]),
                 "font.size": 10.5,
                 "axes.unicode_minus": False,
-                "axes.prop_cycle": mpl.cycler(color=PALETTE),
+                "axes.prop_cycle": cycler(color=PALETTE),
                 "axes.edgecolor": LINE,
                 "axes.labelcolor": MUTED,
                 "axes.labelsize": 10,
