@@ -5,10 +5,16 @@ A message says what was given, what is wrong, the nearest valid name and what is
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from difflib import get_close_matches
+from typing import TypeVar, get_args, get_origin
 
 import pandas as pd
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
+
+D = TypeVar("D", bound="Declared")
 
 
 class CjkitError(ValueError):
@@ -94,3 +100,87 @@ def microseconds(duration: str | pd.Timedelta, *, name: str) -> int:
     1800000000
     """
     return parse_duration(duration, name=name) // pd.Timedelta("1us")
+
+
+class Declared(BaseModel):
+    """Base of what users declare in TOML (project files, mappings): frozen, and no unknown key."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+def read_declared(model: type[D], data: object, *, place: str) -> tuple[D | None, list[str]]:
+    """Check `data`, as TOML gives it, against `model` and return the value, or all its faults.
+
+    Parameters
+    ----------
+    model : type of Declared
+        What may stand there.
+    data : object
+        What stands there.
+    place : str
+        Where that is, such as 'sources.web': each fault begins with it.
+
+    Returns
+    -------
+    value : instance of `model`, or None where there is a fault
+    faults : list of str
+        One line a fault: the place, what was given, what is wrong, the nearest valid name and what
+        is allowed.
+
+    Examples
+    --------
+    >>> class Session(Declared):
+    ...     gap: str
+    >>> for fault in read_declared(Session, {"gpa": 30}, place="session")[1]:
+    ...     print(fault)
+    session.gap is missing.
+    session.gpa is not known. Did you mean 'gap'? Known: 'gap'.
+    """
+    try:
+        return model.model_validate(data), []
+    except ValidationError as error:
+        return None, [_fault(model, found, place) for found in error.errors()]
+
+
+def _fault(model: type[Declared], found: ErrorDetails, place: str) -> str:
+    path = [part for part in found["loc"] if not _is_union_arm(part)]
+    where = ".".join([place, *map(str, path)]) if place else ".".join(map(str, path))
+    if found["type"] == "missing":
+        return f"{where} is missing."
+    if found["type"] == "extra_forbidden":
+        allowed = _known_keys(model, path[:-1])
+        near = nearest(str(path[-1]), allowed)
+        hint = f" Did you mean {near!r}?" if near else ""
+        return f"{where} is not known.{hint} Known: {', '.join(map(repr, allowed))}."
+    given = repr(found["input"])
+    shown = given if len(given) <= 60 else given[:57] + "..."
+    if found["type"] == "literal_error":
+        expected = str(found["ctx"]["expected"])
+        near = nearest(str(found["input"]), re.findall(r"'([^']*)'", expected))
+        hint = f" Did you mean {near!r}?" if near else ""
+        return f"{where}={shown} must be {expected}.{hint}"
+    message = found["msg"].removeprefix("Value error, ")
+    return f"{where}={shown}: {message[:1].lower()}{message[1:].rstrip('.')}."
+
+
+def _is_union_arm(part: str | int) -> bool:
+    """Say whether a place in pydantic's path names a type it tried, rather than a key."""
+    return isinstance(part, str) and bool(re.search(r"[\[(]|^(str|int|float|bool)$|^[A-Z]", part))
+
+
+def _known_keys(model: object, path: Sequence[str | int]) -> list[str]:
+    """Return the keys that may stand at `path` below `model`."""
+    if isinstance(model, type) and issubclass(model, BaseModel):
+        if not path:
+            return [field.alias or name for name, field in model.model_fields.items()]
+        for name, field in model.model_fields.items():
+            if path[0] in (name, field.alias):
+                return _known_keys(field.annotation, path[1:])
+        return []
+    arms = get_args(model)
+    if get_origin(model) in (dict, Mapping):
+        return _known_keys(arms[-1], path[1:])
+    if get_origin(model) in (list, tuple) and path:
+        return _known_keys(arms[0], path[1:])
+    found = [_known_keys(arm, path) for arm in arms if arm is not type(None)]
+    return max(found, key=len, default=[])
