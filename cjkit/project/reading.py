@@ -1,0 +1,281 @@
+"""Reading `journey.toml`, and refusing it with all its faults together."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cjkit.checks import CjkitError, Declared, nearest, read_declared
+from cjkit.events import PURCHASE, RETURN, Period, find_periods
+from cjkit.labels import LANGUAGES, Language
+from cjkit.project.sections import (
+    SECTIONS,
+    TABLES,
+    CompanySection,
+    ConsentSection,
+    ConversionSection,
+    EngineSection,
+    EventPlace,
+    FunnelSection,
+    JourneySection,
+    Namespace,
+    OrdersSection,
+    PeriodSection,
+    PrivacySection,
+    ProjectSection,
+    QualitySection,
+    ReportSection,
+    SegmentsSection,
+    SessionSection,
+    Source,
+    StagesSection,
+    StateSection,
+    Target,
+    Touchpoint,
+    ValueSection,
+)
+
+DIMENSIONS = ("completeness", "uniqueness", "validity", "consistency", "timeliness")
+MANDATORY = ("project", "consent", "sources")
+
+
+@dataclass(frozen=True)
+class Project:
+    """A project file that holds together. Attributes are its sections, by name.
+
+    `path` is the file, `text` what it says (for fingerprints), `names` the display names: kind,
+    then value, then language. `funnel` is None where the file has no such section.
+    """
+
+    path: Path
+    text: str
+    project: ProjectSection
+    consent: ConsentSection
+    sources: Mapping[str, Source]
+    company: CompanySection
+    period: PeriodSection
+    session: SessionSection
+    orders: OrdersSection
+    privacy: PrivacySection
+    state: StateSection
+    report: ReportSection
+    engine: EngineSection
+    stages: StagesSection
+    conversion: ConversionSection
+    journey: JourneySection
+    value: ValueSection
+    segments: SegmentsSection
+    quality: QualitySection
+    identity: Mapping[str, Namespace]
+    events: Mapping[str, EventPlace]
+    touchpoints: Mapping[str, Touchpoint]
+    kpi: Mapping[str, Target]
+    funnel: FunnelSection | None = None
+    names: Mapping[str, Mapping[str, Mapping[Language, str]]] = field(default_factory=dict)
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the project file, from which its paths are counted."""
+        return self.path.parent
+
+    @property
+    def state_folder(self) -> Path:
+        """The folder in which this project keeps its state."""
+        return self.folder / self.state.dir / self.project.id
+
+    def periods(self, as_of: datetime.date) -> tuple[Period, Period]:
+        """Return the period that ends at `as_of`, and the one that it is compared with."""
+        return find_periods(
+            as_of,
+            length=self.period.length,
+            compare=self.period.compare,
+            time_zone=self.project.time_zone,
+        )
+
+    def input_files(self) -> dict[str, list[Path]]:
+        """Return the files of each source, sorted by name, or say which are not there.
+
+        Raises
+        ------
+        CjkitError
+            When a required pattern finds no file, or names a variable that is not set: all such
+            faults together.
+        """
+        found: dict[str, list[Path]] = {}
+        faults: list[str] = []
+        for name, source in self.sources.items():
+            files: set[Path] = set()
+            for pattern in source.files:
+                try:
+                    files |= self._matches(pattern)
+                except CjkitError as error:
+                    faults.append(f"sources.{name}.files: {error}")
+                    break
+            else:
+                if not files and source.required:
+                    shown = ", ".join(map(repr, source.files))
+                    faults.append(f"sources.{name}.files={shown} finds no file in {self.folder}.")
+            found[name] = sorted(files)
+        if faults:
+            raise CjkitError(_listed(self.path, faults))
+        return found
+
+    def _matches(self, pattern: str) -> set[Path]:
+        filled = re.sub(r"\$\{(\w+)\}", _environment, pattern)
+        whole = Path(filled)
+        base = Path(whole.anchor) if whole.is_absolute() else self.folder
+        relative = whole.relative_to(whole.anchor) if whole.is_absolute() else whole
+        return {path for path in base.glob(str(relative)) if path.is_file()}
+
+
+def read_project(path: str | Path) -> Project:
+    """Read a project file, and refuse it with all its faults together.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file; its folder is the one that paths in it are counted from.
+
+    Returns
+    -------
+    Project
+
+    Raises
+    ------
+    CjkitError
+        When there is no such file, it is no TOML, or anything in it is missing, unknown, of the
+        wrong kind, or names something that the file does not define. Each fault says where it is,
+        what was given, what is allowed and the nearest valid name.
+    """
+    path = Path(path)
+    declared, written = _read_toml(path)
+    faults = _unknown_sections(declared)
+    values: dict[str, Any] = {}
+    for name, model in SECTIONS.items():
+        is_missing = name in MANDATORY and name not in declared  # said already
+        values[name] = None if is_missing else _take(model, declared.get(name, {}), name, faults)
+    for name, model in TABLES.items():
+        entries = declared.get(name, {})
+        if not isinstance(entries, dict):
+            faults.append(f"{name} must be a table of tables, such as [{name}.something].")
+            entries = {}
+        taken = {
+            key: _take(model, entry, f"{name}.{key}", faults) for key, entry in entries.items()
+        }
+        values[name] = {key: value for key, value in taken.items() if value is not None}
+    values["funnel"] = (
+        _take(FunnelSection, declared["funnel"], "funnel", faults) if "funnel" in declared else None
+    )
+    values["names"] = _take_names(declared.get("names", {}), faults)
+    faults += _contradictions(values)
+    if faults:
+        raise CjkitError(_listed(path, faults))
+    return Project(path=path.resolve(), text=written, **values)
+
+
+def _read_toml(path: Path) -> tuple[dict[str, Any], str]:
+    try:
+        written = path.read_bytes().decode("utf-8-sig")
+    except FileNotFoundError as error:
+        raise CjkitError(f"There is no project file {str(path)!r}.") from error
+    except IsADirectoryError as error:
+        raise CjkitError(f"{str(path)!r} is a folder: name the journey.toml in it.") from error
+    except UnicodeDecodeError as error:
+        raise CjkitError(f"{str(path)!r} is not UTF-8 (byte {error.start}): save it so.") from error
+    try:
+        return tomllib.loads(written), written
+    except tomllib.TOMLDecodeError as error:
+        raise CjkitError(f"{str(path)!r} is not valid TOML: {error}.") from error
+
+
+def _unknown_sections(declared: Mapping[str, Any]) -> list[str]:
+    known = [*SECTIONS, *TABLES, "funnel", "names"]
+    faults = [f"[{name}] is missing." for name in MANDATORY if name not in declared]
+    for name in declared:
+        if name not in known:
+            near = nearest(name, known)
+            hint = f" Did you mean {near!r}?" if near else ""
+            faults.append(f"[{name}] is not known.{hint} Known: {', '.join(map(repr, known))}.")
+    return faults
+
+
+def _take(model: type[Declared], data: object, place: str, faults: list[str]) -> Declared | None:
+    value, found = read_declared(model, data, place=place)
+    faults += found
+    return value
+
+
+def _take_names(declared: object, faults: list[str]) -> dict[str, dict[str, dict[Language, str]]]:
+    """Return the display names that are whole; the others are faults."""
+    taken: dict[str, dict[str, dict[Language, str]]] = {}
+    for kind, values in declared.items() if isinstance(declared, dict) else ():
+        for value, wording in values.items() if isinstance(values, dict) else ():
+            place = f"names.{kind}.{value}"
+            if not isinstance(wording, dict) or not wording:
+                faults.append(f"{place} must say en and ja.")
+                continue
+            strange = [key for key in wording if key not in LANGUAGES]
+            if strange or not all(isinstance(words, str) for words in wording.values()):
+                faults.append(f"{place} may only hold en and ja, each a text.")
+                continue
+            taken.setdefault(kind, {})[value] = wording
+    return taken
+
+
+def _contradictions(values: Mapping[str, Any]) -> list[str]:
+    """Return where one part of the file names what no other part defines."""
+    faults: list[str] = []
+    stages = values["stages"].order if values["stages"] else ()
+    touchpoints, events = values["touchpoints"], values["events"]
+    known_events = {*events, PURCHASE, RETURN}
+
+    def check(place: str, given: str | None, allowed: object, what: str) -> None:
+        names = [str(name) for name in allowed]  # type: ignore[attr-defined]
+        if given is not None and given not in names:
+            near = nearest(given, names)
+            hint = f" Did you mean {near!r}?" if near else ""
+            faults.append(f"{place}={given!r} is no {what} of this file.{hint}")
+
+    for name, event in events.items():
+        check(f"events.{name}.stage", event.stage, stages, "stage")
+        check(f"events.{name}.touchpoint", event.touchpoint, touchpoints, "touchpoint")
+    for name, touchpoint in touchpoints.items():
+        check(f"touchpoints.{name}.stage", touchpoint.stage, stages, "stage")
+    for name in values["journey"].intended if values["journey"] else ():
+        check("journey.intended", name, touchpoints, "touchpoint")
+    if values["conversion"]:
+        check("conversion.event", values["conversion"].event, known_events, "event")
+    for name in values["funnel"].steps if values["funnel"] else ():
+        check("funnel.steps", name, known_events, "event")
+    if values["quality"]:
+        for share in ("warn", "stop"):
+            for name in getattr(values["quality"], share):
+                check(f"quality.{share}", name, DIMENSIONS, "dimension")
+        for pair in values["quality"].order:
+            check("quality.order.first", pair.first, known_events, "event")
+            check("quality.order.then", pair.then, known_events, "event")
+    if values["report"]:
+        for name in values["report"].cannot:
+            if name in values["report"].notebooks:
+                faults.append(
+                    f"report.cannot.{name}: the same notebook stands in report.notebooks."
+                )
+    return faults
+
+
+def _environment(found: re.Match[str]) -> str:
+    value = os.environ.get(found[1])
+    if value is None:
+        raise CjkitError(f"the environment variable {found[1]} is not set; it names a folder.")
+    return value
+
+
+def _listed(path: Path, faults: list[str]) -> str:
+    count = f"{len(faults)} faults" if len(faults) > 1 else "1 fault"
+    return "\n".join([f"{path.name} has {count}:", *(f"  - {fault}" for fault in faults)])

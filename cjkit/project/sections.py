@@ -1,0 +1,252 @@
+"""The sections of a project file, and what may stand in each."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from typing import Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from babel.numbers import list_currencies
+from pydantic import Field, field_validator
+
+from cjkit.checks import Declared, microseconds
+from cjkit.events import PURCHASE, STAGES
+from cjkit.labels import LANGUAGES, Language
+
+Words = Mapping[Language, str]
+
+
+class ProjectSection(Declared):
+    """`[project]`: who the company is and how its reports read."""
+
+    id: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")
+    name: Words
+    time_zone: str
+    currency: str
+    languages: tuple[Language, ...] = LANGUAGES
+
+    @field_validator("time_zone")
+    @classmethod
+    def _is_zone(cls, zone: str) -> str:
+        try:
+            ZoneInfo(zone)
+        except (ZoneInfoNotFoundError, ValueError) as error:
+            raise ValueError("is no time zone: write one such as 'Asia/Tokyo'") from error
+        return zone
+
+    @field_validator("currency")
+    @classmethod
+    def _is_currency(cls, code: str) -> str:
+        if code not in list_currencies():
+            raise ValueError("is no ISO 4217 code: write one such as 'JPY'")
+        return code
+
+    @field_validator("languages")
+    @classmethod
+    def _are_languages(cls, languages: tuple[Language, ...]) -> tuple[Language, ...]:
+        if not languages or len(set(languages)) < len(languages):
+            raise ValueError("name 'en', 'ja' or both, each once")
+        return languages
+
+
+class CompanySection(Declared):
+    """`[company]`: what the gate must know of it. Rows before `started_on` are impossible."""
+
+    started_on: datetime.date = datetime.date(1990, 1, 1)
+    staff_domains: tuple[str, ...] = ()
+
+
+class PeriodSection(Declared):
+    """`[period]`: the days that are reported on, and those that they are compared with."""
+
+    length: str = Field("1M", pattern=r"^[1-9][0-9]*[DWMQY]$")
+    compare: Literal["previous", "year_before"] = "previous"
+    as_of: datetime.date | None = None
+
+
+class Duration(Declared):
+    """A section that holds one duration with its unit."""
+
+    @field_validator("*")
+    @classmethod
+    def _has_unit(cls, given: str) -> str:
+        microseconds(given, name="it")
+        return given
+
+
+class SessionSection(Duration):
+    """`[session]`: a pause longer than `gap` ends a session."""
+
+    gap: str = "30m"
+
+
+class OrdersSection(Duration):
+    """`[orders]`: two reports of equal amount this close together are one sale."""
+
+    match_within: str = "10m"
+
+
+class ConsentSection(Declared):
+    """`[consent]`: what a person without a record has agreed to; there is no default."""
+
+    missing: Literal["allow", "withhold"]
+    purpose: str = "analytics"
+
+
+class PrivacySection(Declared):
+    """`[privacy]`: how people are hidden. `plain` ids are for public data only."""
+
+    min_cell: int = Field(5, ge=0)
+    pseudonyms: Literal["keyed", "plain"] = "keyed"
+    key_file: str | None = None
+
+
+class StateSection(Declared):
+    """`[state]`: where cjkit keeps what it has read."""
+
+    dir: str = ".cjkit"
+
+
+class ReportSection(Declared):
+    """`[report]`: which notebooks run, and why others cannot answer for this data."""
+
+    dir: str = "reports"
+    notebooks: tuple[str, ...] = ()
+    cannot: Mapping[str, Words] = {}
+
+
+class EngineSection(Declared):
+    """`[engine]`: where SQL runs, and how much of the machine it may take."""
+
+    kind: Literal["duckdb"] = "duckdb"
+    memory: str | None = Field(None, pattern=r"^[0-9]+(\.[0-9]+)? ?(MB|GB|MiB|GiB)$")
+    threads: int | None = Field(None, ge=1)
+
+
+class Namespace(Declared):
+    """`[identity.<namespace>]`: strong ids merge people; weak ones attach to the one they meet."""
+
+    strength: Literal["strong", "weak"]
+
+
+class Source(Declared):
+    """`[sources.<name>]`: files, and the mapping that says what they mean.
+
+    `mapping` is the name of a shipped mapping, a path beginning with `./`, or the mapping itself.
+    """
+
+    files: tuple[str, ...] = Field(min_length=1)
+    mapping: str | Mapping[str, Any]
+    required: bool = True
+    shift: str | None = None
+
+
+class EventPlace(Declared):
+    """`[events.<event>]`: where an event belongs when its source does not say."""
+
+    touchpoint: str | None = None
+    channel: str | None = None
+    stage: str | None = None
+
+
+class Touchpoint(Declared):
+    """`[touchpoints.<touchpoint>]`: the stage of what happens there, and whether it is online."""
+
+    stage: str | None = None
+    place: Literal["online", "offline"] = "online"
+
+
+class StagesSection(Declared):
+    """`[stages]`: how far a customer can come, first to last."""
+
+    order: tuple[str, ...] = STAGES
+
+
+class FunnelSection(Declared):
+    """`[funnel]`: the steps that the funnel notebook begins with."""
+
+    steps: tuple[str, ...] = Field(min_length=2)
+    within: str = "30D"
+    by: str | None = None
+
+    @field_validator("within")
+    @classmethod
+    def _has_unit(cls, given: str) -> str:
+        microseconds(given, name="it")
+        return given
+
+
+class ConversionSection(Declared):
+    """`[conversion]`: the event that counts."""
+
+    event: str = PURCHASE
+
+
+class JourneySection(Declared):
+    """`[journey]`: the touchpoints in the order that the company intends."""
+
+    intended: tuple[str, ...] = ()
+
+
+class ValueSection(Declared):
+    """`[value]`: what the lifetime value needs. `margin` of revenue is kept (0 to 1)."""
+
+    contractual: bool = False
+    margin: float = Field(1.0, gt=0, le=1)
+    annual_discount: float = Field(0.1, ge=0, lt=1)
+
+
+class SegmentsSection(Declared):
+    """`[segments]`: how customers are divided."""
+
+    rule: Literal["rfm"] = "rfm"
+
+
+class Target(Declared):
+    """`[kpi.<figure>]`: the value a headline figure should reach."""
+
+    target: float
+    better: Literal["up", "down"] = "up"
+
+
+class ImpossibleOrder(Declared):
+    """`[[quality.order]]`: `then` before `first` of the same `ref_id` is flagged, and kept."""
+
+    first: str
+    then: str
+
+
+class QualitySection(Declared):
+    """`[quality]`: shares (0 to 1) below which a dimension warns, or stops the run."""
+
+    warn: Mapping[str, float] = {}
+    stop: Mapping[str, float] = {}
+    order: tuple[ImpossibleOrder, ...] = ()
+
+
+SECTIONS: dict[str, type[Declared]] = {
+    "project": ProjectSection,
+    "company": CompanySection,
+    "period": PeriodSection,
+    "session": SessionSection,
+    "orders": OrdersSection,
+    "consent": ConsentSection,
+    "privacy": PrivacySection,
+    "state": StateSection,
+    "report": ReportSection,
+    "engine": EngineSection,
+    "stages": StagesSection,
+    "conversion": ConversionSection,
+    "journey": JourneySection,
+    "value": ValueSection,
+    "segments": SegmentsSection,
+    "quality": QualitySection,
+}
+TABLES: dict[str, type[Declared]] = {
+    "identity": Namespace,
+    "sources": Source,
+    "events": EventPlace,
+    "touchpoints": Touchpoint,
+    "kpi": Target,
+}
