@@ -1,0 +1,109 @@
+"""Small cells: counts of so few people that they could be told who, and all that rests on them."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from cjkit.checks import CjkitError, unknown_name
+
+
+class _Smallest:
+    """The fewest people that a figure may speak of: set when a log is opened."""
+
+    cell: int = 5
+
+
+def set_min_cell(people: int) -> None:
+    """Set the fewest people that a shown figure may speak of; 0 shows everything."""
+    if people < 0:
+        raise CjkitError(f"min_cell={people!r} must be 0 or more.")
+    _Smallest.cell = people
+
+
+def min_cell() -> int:
+    """Return the fewest people that a shown figure may speak of."""
+    return _Smallest.cell
+
+
+def mask(result: Any, smallest: int | None = None) -> Any:
+    """Return `result` with every count below `smallest`, and what rests on it, made missing.
+
+    The one place where small cells are hidden: what is shown, drawn, written as CSV or recorded
+    goes through here; the functions of the analyses return exact counts. A count of 0 stays, since
+    it speaks of nobody.
+
+    Parameters
+    ----------
+    result : a result of an analysis
+        A frozen dataclass. Its class says in `counts` which columns of its `table` count people,
+        and which columns must go with each: rates, revenue, quantiles. Fields that hold such
+        results, alone or in a tuple, are masked too. Anything else comes back as it is.
+    smallest : int, optional
+        The fewest people shown; that of the opened project where not given.
+
+    Raises
+    ------
+    CjkitError
+        When `counts` names a column that the table does not have.
+
+    Examples
+    --------
+    >>> from dataclasses import dataclass
+    >>> @dataclass(frozen=True)
+    ... class Visits:
+    ...     table: pd.DataFrame
+    ...     counts = {"customers": ("rate",)}
+    >>> visits = Visits(pd.DataFrame({"customers": [40, 3], "rate": [0.5, 0.3]}))
+    >>> mask(visits, 5).table
+       customers  rate
+    0       40.0   0.5
+    1        NaN   NaN
+    """
+    smallest = min_cell() if smallest is None else smallest
+    if smallest <= 1 or not dataclasses.is_dataclass(result) or isinstance(result, type):
+        return result
+    changed: dict[str, Any] = {}
+    for field in dataclasses.fields(result):
+        value = getattr(result, field.name)
+        if field.name == "table" and isinstance(value, pd.DataFrame):
+            masked: Any = _mask_table(value, getattr(result, "counts", {}), smallest)
+        elif isinstance(value, tuple):
+            masked = tuple(mask(part, smallest) for part in value)
+            if all(new is old for new, old in zip(masked, value, strict=True)):
+                continue
+        else:
+            masked = mask(value, smallest)
+        if masked is not value:
+            changed[field.name] = masked
+    return dataclasses.replace(result, **changed) if changed else result
+
+
+def _mask_table(
+    table: pd.DataFrame, counts: dict[str, tuple[str, ...]], smallest: int
+) -> pd.DataFrame:
+    masked = table
+    for name, dependants in counts.items():
+        for needed in (name, *dependants):
+            if needed not in table:
+                raise unknown_name("counts: column", needed, set(table.columns), where="the table")
+        people = pd.to_numeric(table[name])
+        hidden = ((people > 0) & (people < smallest)).fillna(False).to_numpy(bool)
+        if not hidden.any():
+            continue
+        masked = masked.copy() if masked is table else masked
+        for needed in (name, *dependants):
+            masked[needed] = _without(masked[needed], hidden)
+    return masked
+
+
+def _without(column: pd.Series[Any], hidden: np.ndarray[Any, np.dtype[np.bool_]]) -> Any:
+    """Make the hidden values missing; numbers become floats, which every picture can draw."""
+    if pd.api.types.is_bool_dtype(column):
+        column = column.astype("boolean")
+    elif pd.api.types.is_numeric_dtype(column):
+        column = column.astype("float64")
+    return column.mask(hidden)
