@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,22 @@ import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
+from portable import faults
 
 from cjkit.engine import DuckDB, Table
 from cjkit.events import CONTRACT, SQL_TYPES, sequence_sql
 
 matplotlib.use("Agg")
 
+ANALYSES = {
+    "funnel",
+    "segmentation",
+    "lifetime_value",
+    "paths",
+    "experience",
+    "journey_map",
+    "events",
+}
 START_US = 1_704_034_800_000_000  # 2024-01-01 00:00 in Tokyo
 HOUR_US = 3_600_000_000
 
@@ -110,3 +121,23 @@ def real_data() -> Path:
     if folder is None:
         pytest.skip("the public data sets are not here: set CJKIT_REAL_DATA")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def portable_statements(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refuse statements of the analyses that not every engine would run."""
+
+    def checked(method: Any, place: int) -> Any:
+        def call(self: DuckDB, *given: Any, **named: Any) -> Any:
+            caller = sys._getframe(1).f_globals.get("__name__", "")
+            if caller.startswith("cjkit.") and caller.split(".")[1] in ANALYSES:
+                sql = given[place] if len(given) > place else named["sql"]
+                found = faults(sql)
+                assert not found, f"{caller} sends SQL that is not portable: {found}\n{sql}"
+            return method(self, *given, **named)
+
+        return call
+
+    monkeypatch.setattr(DuckDB, "query", checked(DuckDB.query, 0))
+    monkeypatch.setattr(DuckDB, "materialize", checked(DuckDB.materialize, 1))
+    monkeypatch.setattr(DuckDB, "batches", checked(DuckDB.batches, 0))

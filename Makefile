@@ -1,0 +1,64 @@
+# Every target sets up what it needs: one virtual environment, .venv, from requirements.txt.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+BIN := .venv/bin
+SAMPLE := data/sample
+CUSTOMERS ?= 20000
+JOBS ?= 2
+export CJKIT_REAL_DATA ?= $(abspath ../shared/data)
+export PYTHONUTF8 := 1
+
+.PHONY: help setup sample report lab test test-long check lint bench clean
+
+help:  ## Show what can be made
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
+
+setup: .venv/ready  ## Make the virtual environment with every package pinned
+
+.venv/ready: requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "cjkit needs Python 3.11 or newer: make PYTHON=python3.12 ...")'
+	@echo "setup: installing into .venv"
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+$(SAMPLE)/exports/.complete: .venv/ready
+	@$(BIN)/python -m cjkit sample $(SAMPLE) --customers $(CUSTOMERS)
+	@touch $@
+
+sample: $(SAMPLE)/exports/.complete  ## Write the exports of the sample company
+
+report: $(SAMPLE)/exports/.complete  ## Run all notebooks on the sample company and print the report's path
+	@$(BIN)/python -m cjkit report $(SAMPLE)/journey.toml --jobs $(JOBS)
+
+lab: $(SAMPLE)/exports/.complete  ## Open the notebooks in JupyterLab
+	@$(BIN)/jupyter lab --notebook-dir=. notebooks
+
+lint: .venv/ready
+	@echo "lint: ruff"; $(BIN)/ruff check . && $(BIN)/ruff format --check --quiet .
+	@echo "lint: types"; $(BIN)/mypy
+	@echo "lint: floors"; $(BIN)/lint-imports --no-cache
+	@echo "lint: notebooks without outputs"; $(BIN)/nbstripout --verify notebooks/*.ipynb
+
+check: lint  ## Lint, types, floors and the fast tests: the inner loop
+	@$(BIN)/python -m pytest -q -m "not slow and not long" -n $(JOBS)
+
+test: lint $(SAMPLE)/exports/.complete  ## Everything: lint, types, floors, tests, doctests, notebooks
+	@echo "test: tests and doctests"
+	@$(BIN)/python -m pytest -m "not long" -n $(JOBS)
+	@echo "test: notebooks"
+	@$(BIN)/python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=300 \
+		-p no:doctest -n $(JOBS) notebooks
+
+test-long: .venv/ready $(SAMPLE)/exports/.complete  ## The full counts of long tests, and figures in benchmarks/results
+	@$(BIN)/python -m pytest -m long
+	@$(BIN)/python benchmarks/run.py
+
+bench: .venv/ready  ## Time and memory of the heavy parts, into benchmarks/results
+	@$(BIN)/python benchmarks/run.py
+
+clean:  ## Remove what was made, but not the environment
+	rm -rf $(SAMPLE)/exports $(SAMPLE)/truth $(SAMPLE)/.cjkit data/recipes/.cjkit reports/*/
