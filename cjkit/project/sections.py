@@ -134,12 +134,15 @@ class Source(Declared):
     """`[sources.<name>]`: files, and the mapping that says what they mean.
 
     `mapping` is the name of a shipped mapping, a path beginning with `./`, or the mapping itself.
+    `shift` moves a clock that is known to be wrong ("9h", "-9h"). `duplicates = "keep"` says that
+    equal records are different things, such as two equal purchases in one day.
     """
 
     files: tuple[str, ...] = Field(min_length=1)
     mapping: str | Mapping[str, Any]
     required: bool = True
     shift: str | None = None
+    duplicates: Literal["set_aside", "keep"] = "set_aside"
 
 
 class EventPlace(Declared):
