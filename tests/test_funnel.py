@@ -1,13 +1,16 @@
 import itertools
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import START_US, prepare_events
 
 from cjkit.checks import CjkitError
 from cjkit.engine import DuckDB
+from cjkit.events import Period
 from cjkit.funnel import measure_funnel
+from cjkit.plots.theme import theme
+from conftest import START_US, prepare_events
 
 STEPS = ["view", "cart", "buy"]
 HOUR = 3_600_000_000
@@ -15,6 +18,21 @@ HOUR = 3_600_000_000
 
 def counts(events, steps=STEPS, **options):
     return measure_funnel(events, steps, **options).table["customers"].tolist()
+
+
+def by_group(events, steps=STEPS, **options):
+    table = measure_funnel(events, steps, **options).table
+    return {group: rows["customers"].tolist() for group, rows in table.groupby(table.columns[0])}
+
+
+@pytest.fixture(autouse=True)
+def close_figures():
+    yield
+    plt.close("all")
+
+
+def hours(start, end):
+    return Period(None, None, START_US + start * HOUR, START_US + end * HOUR)
 
 
 def test_counts_customers_who_take_the_steps_in_order(event_log):
@@ -25,3 +43,246 @@ def test_counts_customers_who_take_the_steps_in_order(event_log):
         dee: buy 0h
     """)
     assert counts(events) == [3, 2, 1]
+
+
+def test_an_event_between_two_steps_does_not_break_the_chain(event_log):
+    assert counts(event_log("ann: view 0h, help 1h, cart 2h, help 3h, buy 4h")) == [1, 1, 1]
+
+
+def test_a_customer_who_starts_again_gets_a_new_window(event_log):
+    events = event_log("ann: view 0h, view 200h, cart 201h, buy 202h")
+    assert counts(events, within="1D") == [1, 1, 1]
+
+
+def test_the_window_runs_from_the_first_step_to_the_last(event_log):
+    events = event_log("ann: view 0h, cart 20h, buy 40h")
+    assert counts(events, within="2399m") == [1, 1, 0]
+    assert counts(events, within="40h") == [1, 1, 1]
+
+
+def test_the_same_event_can_be_two_steps(event_log):
+    events = event_log("""
+        ann: buy 0h, buy 5h
+        bob: buy 0h
+    """)
+    assert counts(events, ["buy", "buy"]) == [2, 1]
+
+
+def test_events_of_one_time_follow_one_another_in_the_order_of_the_log(event_log):
+    events = event_log("ann: cart 0h, view 0h, buy 0h")
+    assert counts(events) == [1, 0, 0]
+
+
+def test_simultaneous_ties_satisfy_either_order_but_use_each_event_once(event_log):
+    events = event_log("""
+        ann: cart 0h, view 0h, buy 0h
+        bob: buy 0h, view 1h, cart 1h
+    """)
+    assert counts(events, ties="simultaneous") == [2, 2, 1]
+    assert counts(events, ["buy", "view", "buy"], ties="simultaneous") == [2, 2, 0]
+
+
+def test_a_period_holds_chains_that_begin_and_end_in_it(event_log):
+    events = event_log("""
+        ann: view 0h, cart 1h, buy 2h
+        bob: view 1h, cart 2h, buy 3h
+        cas: view 2h, cart 2h
+    """)
+    assert counts(events, period=hours(1, 3)) == [2, 2, 0]
+
+
+def test_a_rate_is_missing_where_nobody_could_convert(event_log):
+    events = event_log("ann: cart 0h, view 1h, buy 2h")
+    table = measure_funnel(events, STEPS).table
+    assert table["customers"].tolist() == [1, 0, 0]
+    assert table["step_rate"].iloc[1] == 0
+    assert table[["step_rate", "step_rate_low", "step_rate_high"]].iloc[2].isna().all()
+    assert table["lost"].tolist() == [pd.NA, 1, 0]
+
+
+def test_rates_have_wilson_intervals(event_log):
+    lines = [f"c{n}: view 0h" + (", cart 1h" if n < 81 else "") for n in range(263)]
+    row = measure_funnel(event_log("\n".join(lines)), ["view", "cart"]).table.iloc[1]
+    assert row["step_rate"] == pytest.approx(81 / 263)
+    # Newcombe (1998), table I: 81 of 263 gives .2553 to .3662.
+    assert row["step_rate_low"] == pytest.approx(0.2553, abs=5e-5)
+    assert row["step_rate_high"] == pytest.approx(0.3662, abs=5e-5)
+
+
+def test_counts_are_split_by_a_column_of_customers(event_log):
+    events = event_log("ann: view 0h, cart 1h\nbob: view 0h, buy 1h\ncas: view 0h")
+    events.engine.materialize(
+        "customers",
+        "select customer_id, case customer_id when 'ann' then 'loyal' when 'bob' then 'new' end"
+        " as plan from customers",
+    )
+    assert by_group(events, ["view", "cart"], by="plan") == {
+        "loyal": [1, 1],
+        "new": [1, 0],
+        "(missing)": [1, 0],
+    }
+
+
+def test_a_column_of_events_counts_at_the_event_that_by_at_names(event_log):
+    events = event_log(
+        """
+        ann: view 0h, cart 1h, buy 2h
+        bob: view 0h, cart 1h
+        cas: view 0h
+        """,
+        device={"view": "phone", "cart": "tablet", "buy": "desktop"},
+    )
+    assert by_group(events, by="device") == {"phone": [3, 2, 1]}
+    assert by_group(events, by="device", by_at="cart") == {
+        "tablet": [2, 2, 1],
+        "(missing)": [1, 0, 0],
+    }
+    assert by_group(events, by="device", by_at="last") == {
+        "desktop": [1, 1, 1],
+        "tablet": [1, 1, 0],
+        "phone": [1, 0, 0],
+    }
+
+
+@pytest.mark.parametrize(
+    ("steps", "options", "message"),
+    [
+        (["view"], {}, "name two events or more"),
+        ("view", {}, "name two events or more"),
+        (["view", "crat"], {}, "Did you mean 'cart'"),
+        (["view", "cart"], {"within": 30}, "has no unit"),
+        (["view", "cart"], {"by": "devise"}, "Did you mean 'device'"),
+        (["view", "cart"], {"by_at": "buy"}, "must be one of 'first', 'last', 'view', 'cart'"),
+        (["view", "cart"], {"ties": "order"}, "Did you mean 'ordered'"),
+    ],
+)
+def test_errors_say_what_to_do(event_log, steps, options, message):
+    with pytest.raises(CjkitError, match=message):
+        measure_funnel(event_log("ann: view 0h, cart 1h"), steps, **options)
+
+
+def test_a_log_that_was_not_prepared_is_refused(event_log):
+    engine = event_log("ann: view 0h, cart 1h").engine
+    raw = engine.materialize("raw", "select customer_id, event, occurred_us from events")
+    with pytest.raises(CjkitError, match=r"cjkit\.open"):
+        measure_funnel(raw, ["view", "cart"])
+
+
+def test_names_and_values_of_the_data_reach_sql_quoted(event_log):
+    events = event_log("ann: it's 0h, cart 1h", device={"it's": "o'phone", "cart": '"x'})
+    assert by_group(events, ["it's", "cart"], by="device") == {"o'phone": [1, 1]}
+
+
+def test_plot_draws_a_bar_for_each_step(event_log):
+    with theme("ja"):
+        ax = measure_funnel(event_log("ann: view 0h, cart 1h"), ["view", "cart"]).plot(
+            language="ja"
+        )
+    assert [bar.get_width() for bar in ax.containers[1]] == [1, 1]
+    assert ax.get_xlabel() == "顧客数"
+
+
+def test_plot_draws_a_point_for_each_group(event_log):
+    events = event_log("ann: view 0h, cart 1h\nbob: help 0h, view 1h", device={"view": "phone"})
+    ax = measure_funnel(events, ["view", "cart"], by="device").plot()
+    assert [text.get_text() for text in ax.texts] == ["n = 2"]
+
+
+def test_the_finding_says_the_figures(event_log):
+    funnel = measure_funnel(event_log("ann: view 0h, cart 1h\nbob: view 0h"), ["view", "cart"])
+    assert "50.0%" in funnel.finding("en")
+    assert "50.0%" in funnel.finding("ja")
+    assert funnel.largest_loss["step"] == "cart"
+
+
+def slow_chains(own, steps, window, ties):
+    """Try every choice of one customer's events: slow, and obviously right.
+
+    `own` holds (event, time, position) in the order of the log; gives all chains of `steps`.
+    """
+    if ties == "ordered":
+        tried = itertools.combinations(own, len(steps))
+    else:
+        tried = (
+            chain
+            for chain in itertools.permutations(own, len(steps))
+            if all(a[1] <= b[1] for a, b in itertools.pairwise(chain))
+        )
+    return [
+        chain
+        for chain in tried
+        if [event for event, _, _ in chain] == steps and chain[-1][1] - chain[0][1] <= window
+    ]
+
+
+def random_log(rng, size, customers):
+    return pd.DataFrame(
+        {
+            "customer_id": rng.integers(0, customers, size),
+            "event": rng.choice([*STEPS, "help"], size, p=[0.35, 0.3, 0.25, 0.1]),
+            "occurred_us": START_US + rng.integers(0, 8, size) * HOUR,
+            "event_id": [f"{n:04d}" for n in rng.permutation(size)],
+            "event_order": rng.choice([1, 2, 3], size),
+        }
+    )
+
+
+def journeys(log):
+    """Return each customer's (event, hours, position) in the order of the log."""
+    ordered = log.sort_values(["occurred_us", "event_order", "event_id"])
+    return {
+        customer: [
+            (row.event, (row.occurred_us - START_US) / HOUR, place)
+            for place, row in enumerate(own.itertuples(), start=1)
+        ]
+        for customer, own in ordered.groupby("customer_id")
+    }
+
+
+@pytest.mark.parametrize("ties", ["ordered", "simultaneous"])
+@pytest.mark.parametrize(
+    "steps", [STEPS, ["view", "buy"], ["view", "cart", "view"], ["buy", "buy", "view", "buy"]]
+)
+def test_agrees_with_trying_every_chain(rng, steps, ties):
+    for _ in range(20):
+        log = random_log(rng, 60, 9)
+        within = int(rng.integers(1, 8))
+        expected = [
+            sum(bool(slow_chains(own, steps[:k], within, ties)) for own in journeys(log).values())
+            for k in range(1, len(steps) + 1)
+        ]
+        events = prepare_events(DuckDB(threads=1), log)
+        assert counts(events, steps, within=f"{within}h", ties=ties) == expected
+
+
+@pytest.mark.parametrize("ties", ["ordered", "simultaneous"])
+@pytest.mark.parametrize("by_at", ["first", "last", "cart"])
+def test_groups_agree_with_trying_every_chain(rng, ties, by_at):
+    for _ in range(10):
+        log = random_log(rng, 60, 9)
+        log["device"] = rng.choice(["phone", "desktop"], 60)
+        device = {}
+        for customer, rows in log.sort_values(["occurred_us", "event_order", "event_id"]).groupby(
+            "customer_id"
+        ):
+            device[customer] = rows["device"].tolist()
+        expected = {}
+        for customer, own in journeys(log).items():
+            ends = [
+                [(c[-1][1], c[-1][2]) for c in slow_chains(own, STEPS[:k], 4, ties)]
+                for k in (1, 2, 3)
+            ]
+            if not ends[0]:
+                continue
+            furthest = max(k for k in range(3) if ends[k])
+            at = ends[{"first": 0, "last": furthest, "cart": 1}[by_at]]
+            group = device[customer][min(at)[1] - 1] if at else "(missing)"
+            found = expected.setdefault(group, [0, 0, 0])
+            for k in range(3):
+                found[k] += bool(ends[k])
+        events = prepare_events(DuckDB(threads=1), log)
+        found = by_group(events, within="4h", ties=ties, by="device", by_at=by_at)
+        assert found == expected
+        assert np.sum(list(found.values()), axis=0).tolist() == counts(
+            events, within="4h", ties=ties
+        )
