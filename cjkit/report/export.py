@@ -1,0 +1,381 @@
+"""Pages: an executed notebook as one self-contained HTML page in each language.
+
+The notebook ran once; a page keeps one language's prose and outputs. Nothing on a page asks the
+network: styles, script and fonts stand in it, and its content security policy lets a browser run
+the kit's one script (named by its hash) and nothing else, whatever the data holds.
+"""
+
+from __future__ import annotations
+
+import base64
+import csv
+import datetime
+import hashlib
+import io
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from html import escape
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import nbconvert
+from fontTools import subset
+from fontTools.ttLib import TTFont
+from nbformat import NotebookNode
+from pygments.formatters import HtmlFormatter
+
+import cjkit
+from cjkit.labels import LANGUAGES, Language, format_number, label
+from cjkit.plots.theme import FONTS, font_file
+from cjkit.report.cards import write_card
+from cjkit.report.show import HEADLINE, style
+
+TEMPLATES = Path(str(resources.files(__package__))) / "templates"
+BRIEF_FINDINGS = 8
+
+Words = Mapping[Language, str]
+Facts = list[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Heading:
+    """How a notebook is called: its file's name, its title and the question that it answers."""
+
+    name: str
+    title: Words
+    question: Words
+
+
+@dataclass(frozen=True)
+class Edition:
+    """What every page of one run says about the run.
+
+    Attributes
+    ----------
+    company : words
+    languages : tuple of languages, the default first
+    run : str
+        The run's name, which is the name of its folder.
+    made_at : datetime, in the project's time zone
+    period, previous : words
+        The days looked at, and those they are compared with.
+    quality : words
+        One line on the quality of the data.
+    headings : tuple of Heading
+        The notebooks of the run, in order.
+    """
+
+    company: Words
+    languages: tuple[Language, ...]
+    run: str
+    made_at: datetime.datetime
+    period: Words
+    previous: Words
+    quality: Words
+    headings: tuple[Heading, ...]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A sentence that a result said of itself, and the id of the result on the page."""
+
+    key: str
+    words: Words
+
+
+@dataclass(frozen=True)
+class ShownTable:
+    """A table that a notebook showed: the id of its result, its file's name, and its CSV."""
+
+    key: str
+    file: str
+    csv: str
+
+    @property
+    def rows(self) -> int:
+        """How many rows it has, the head not counted."""
+        return sum(1 for _ in csv.reader(io.StringIO(self.csv))) - 1
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """An executed notebook and what it recorded, whatever the language of the page."""
+
+    heading: Heading
+    notebook: NotebookNode
+    parameters: Mapping[str, Any]
+    seconds: float
+    headlines: tuple[Mapping[str, Any], ...]
+    findings: tuple[Finding, ...]
+    tables: tuple[ShownTable, ...]
+
+    @property
+    def shown_parameters(self) -> dict[str, str]:
+        """The parameters as text; of a path that depends on the machine the name alone."""
+        return {name: _shown(value) for name, value in self.parameters.items()}
+
+
+def read_heading(name: str, notebook: NotebookNode) -> Heading:
+    """Return the title and question in a notebook's metadata; without them, its name."""
+    about = notebook.metadata.get("cjkit", {})
+    title = about.get("title", {})
+    question = about.get("question", {})
+    return Heading(
+        name=name,
+        title={language: title.get(language, name) for language in LANGUAGES},
+        question={language: question.get(language, "") for language in LANGUAGES},
+    )
+
+
+def read_chapter(
+    heading: Heading, notebook: NotebookNode, parameters: Mapping[str, Any], seconds: float
+) -> Chapter:
+    """Collect what an executed notebook recorded: headline figures, findings and tables."""
+    outputs = [
+        output for cell in notebook.cells for output in cell.get("outputs", []) if "data" in output
+    ]
+    sentences: dict[str, dict[Language, str]] = {}
+    tables = []
+    for output in outputs:
+        about = output.metadata.get("cjkit", {})
+        if about.get("finding"):
+            sentences.setdefault(about["key"], {})[about["language"]] = about["finding"]
+        if "text/csv" in output.data:
+            file = f"{heading.name}-{len(tables) + 1}-{about['name']}.csv"
+            tables.append(ShownTable(key=about["key"], file=file, csv=output.data["text/csv"]))
+    return Chapter(
+        heading=heading,
+        notebook=notebook,
+        parameters=parameters,
+        seconds=seconds,
+        headlines=tuple(output.data[HEADLINE] for output in outputs if HEADLINE in output.data),
+        findings=tuple(Finding(key, words) for key, words in sentences.items()),
+        tables=tuple(tables),
+    )
+
+
+def write_page(chapter: Chapter, edition: Edition, language: Language) -> str:
+    """Return the page of a notebook in one language.
+
+    The prose and outputs of other languages, warnings and interactive controls are left out;
+    headline figures stand at the top.
+    """
+    notebook, lead = _one_language(chapter, language)
+    heading = chapter.heading
+    names = [other.name for other in edition.headings]
+    place = names.index(heading.name)
+    page = {
+        **frame(edition, language, name=heading.name, title=heading.title[language]),
+        "lead": lead,
+        "has_code": True,
+        "facts": facts(edition, language),
+        "cards": [write_card(figure, language) for figure in chapter.headlines],
+        "findings": shown_findings(chapter, language, most=BRIEF_FINDINGS),
+        "parameters": list(chapter.shown_parameters.items()),
+        "before": _link(edition, place - 1, language),
+        "after": _link(edition, place + 1, language),
+    }
+    exporter = nbconvert.HTMLExporter(
+        template_name="cjkit", extra_template_basedirs=[str(TEMPLATES)], embed_images=False
+    )
+    html, _ = exporter.from_notebook_node(notebook, resources={"cjkit": page})
+    return finish(html, language)
+
+
+def frame(edition: Edition, language: Language, *, name: str, title: str) -> dict[str, Any]:
+    """Return what the frame of a page needs: its head, its bar, its list of pages and its foot."""
+    script = read_template("page.js")
+    words = ("skip", "code", "print", "contents", "overview", "in_brief", "parameters")
+    words += ("live_only", "other_pages", "data_quality", "key_figures", "reports", "cannot")
+    words += ("past_runs", "about_run")
+    return {
+        "name": name,
+        "title": title,
+        "language": language,
+        "company": edition.company[language],
+        "period": edition.period[language],
+        "version": cjkit.__version__,
+        "policy": policy(script),
+        "style": read_template("page.css") + style() + _highlighting(),
+        "script": script,
+        "words": {word: label(f"page_{word}", language) for word in words},
+        "others": [
+            {
+                "language": other,
+                "name": label("language_name", other),
+                "href": f"../{other}/{name}.html",
+            }
+            for other in edition.languages
+            if other != language
+        ],
+        "chapters": [_link(edition, place, language) for place in range(len(edition.headings))],
+        "foot": label("page_foot", language, version=cjkit.__version__, run=edition.run),
+    }
+
+
+def facts(edition: Edition, language: Language) -> Facts:
+    """Return the period, what it is compared with, and when the page was made."""
+    return [
+        (label("period", language), edition.period[language]),
+        (label("page_compared", language), edition.previous[language]),
+        (label("page_made", language), f"{edition.made_at:%Y-%m-%d %H:%M %Z}"),
+    ]
+
+
+def shown_findings(chapter: Chapter, language: Language, *, most: int) -> list[dict[str, str]]:
+    """Return the first findings of a chapter, with the ids of their results."""
+    return [
+        {"key": finding.key, "words": finding.words[language]}
+        for finding in chapter.findings
+        if language in finding.words
+    ][:most]
+
+
+def say_in(words: Words, language: Language) -> str:
+    """Return the words in a language, or in the one there is."""
+    return words.get(language) or next(iter(words.values()), "")
+
+
+def read_template(name: str) -> str:
+    """Return the text of a file of the page's template."""
+    return (TEMPLATES / "cjkit" / name).read_text(encoding="utf-8")
+
+
+def policy(script: str) -> str:
+    """Return the content security policy of a page that holds `script` and no other."""
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return (
+        f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; "
+        "img-src data:; font-src data:; base-uri 'none'; form-action 'none'"
+    )
+
+
+def finish(html: str, language: Language) -> str:
+    """Give a page its table of contents and its fonts, which depend on all that it holds."""
+    html, contents = _number_headings(html)
+    html = html.replace("<!--contents-->", contents)
+    return html.replace("/*fonts*/", _fonts(html, language), 1)
+
+
+def _one_language(chapter: Chapter, language: Language) -> tuple[NotebookNode, str]:
+    """Return the notebook with one language's cells and outputs, and its first prose apart."""
+    files = {table.key: table.file for table in chapter.tables}
+    others = set(LANGUAGES) - {language}
+    lead = None
+    cells = []
+    for cell in chapter.notebook.cells:
+        tags = set(cell.metadata.get("tags", []))
+        if tags & others and language not in tags:
+            continue
+        if cell.cell_type == "markdown" and lead is None:
+            lead = re.sub(r"\A\s*# .*\n?", "", cell.source)
+            continue
+        if cell.cell_type == "code":
+            outputs = [
+                _linked(output, files) for output in cell.outputs if _is_for(output, language)
+            ]
+            cell = NotebookNode({**cell, "outputs": outputs})
+        cells.append(cell)
+    return NotebookNode({**chapter.notebook, "cells": cells}), lead or ""
+
+
+def _is_for(output: NotebookNode, language: Language) -> bool:
+    """Say whether an output belongs on the page of this language."""
+    if output.output_type == "stream":
+        return bool(output.name == "stdout")
+    if HEADLINE in output.get("data", {}):
+        return False
+    return output.get("metadata", {}).get("cjkit", {}).get("language", language) == language
+
+
+def _linked(output: NotebookNode, files: Mapping[str, str]) -> NotebookNode:
+    """Put the link to its CSV file beside a table."""
+    about = output.get("metadata", {}).get("cjkit", {})
+    if not about:
+        return output
+    file = files.get(about["key"])
+    link = (
+        f'<a class="cj-download" href="../tables/{escape(file)}" download>CSV</a>' if file else ""
+    )
+    html = output.data["text/html"].replace("<!--csv-->", link)
+    return NotebookNode({**output, "data": {"text/html": html}})
+
+
+def _link(edition: Edition, place: int, language: Language) -> dict[str, str] | None:
+    """Return the name and title of the page at `place`, or None where there is no such page."""
+    if not 0 <= place < len(edition.headings):
+        return None
+    heading = edition.headings[place]
+    return {
+        "name": heading.name,
+        "number": format_number(place + 1, language),
+        "title": heading.title[language],
+        "question": heading.question[language],
+    }
+
+
+def _shown(value: Any) -> str:
+    """Write a parameter; of a path that depends on the machine only the name is shown."""
+    text = str(value)
+    return Path(text).name if Path(text).is_absolute() else text
+
+
+def _number_headings(html: str) -> tuple[str, str]:
+    """Give the headings of the prose plain ids, and return the list that links to them."""
+    items: list[str] = []
+
+    def number(match: re.Match[str]) -> str:
+        level, words = match[1], re.sub(r"<a class=\"anchor-link\".*?</a>", "", match[2])
+        items.append(
+            f'<li><a class="h{level}" href="#s{len(items) + 1}">{re.sub("<[^>]+>", "", words)}</a></li>'
+        )
+        return f'<h{level} id="s{len(items)}">{words}</h{level}>'
+
+    html = re.sub(r'<h([23]) id="[^"]*">(.*?)</h\1>(?<!brief)', number, html, flags=re.DOTALL)
+    return html, f'<ul class="contents">{"".join(items)}</ul>' if items else ""
+
+
+@cache
+def _highlighting() -> str:
+    """Return the colours of code."""
+    return str(HtmlFormatter(style="default").get_style_defs(".highlight"))
+
+
+@cache
+def _glyphs(family: str) -> frozenset[int]:
+    """Return the characters that a font family can write."""
+    with TTFont(font_file(family), lazy=True) as font:
+        return frozenset(font.getBestCmap())
+
+
+def _fonts(html: str, language: Language) -> str:
+    """Return the fonts of a page's pictures, cut to the characters that the page holds.
+
+    The language's own font comes first; the other one is added for characters it lacks.
+    """
+    wanted = {ord(character) for character in html if character >= " "}
+    faces = []
+    for family in FONTS[language]:
+        held = wanted & _glyphs(family)
+        wanted -= held
+        if held:
+            data = base64.b64encode(_cut(family, held)).decode()
+            source = f"url(data:font/woff2;base64,{data}) format('woff2')"
+            faces.append(f'@font-face{{font-family:"{family}";src:{source}}}')
+    return "\n".join(faces)
+
+
+def _cut(family: str, characters: Iterable[int]) -> bytes:
+    """Return a font with the glyphs of `characters` only, as WOFF2."""
+    options = subset.Options(flavor="woff2", layout_features=[], hinting=False, notdef_outline=True)
+    options.drop_tables += ["FFTM"]  # when the font was made
+    font = subset.load_font(font_file(family), options)
+    cutter = subset.Subsetter(options)
+    cutter.populate(unicodes=characters)
+    cutter.subset(font)
+    cut = io.BytesIO()
+    subset.save_font(font, cut, options)
+    return cut.getvalue()

@@ -1,0 +1,147 @@
+"""The front of a run: its overview in each language, the page that chooses one, and the manifest."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader
+
+from cjkit.labels import Language, format_number, label
+from cjkit.report.cards import write_card
+from cjkit.report.export import (
+    TEMPLATES,
+    Chapter,
+    Edition,
+    Facts,
+    Words,
+    facts,
+    finish,
+    frame,
+    policy,
+    read_template,
+    say_in,
+    shown_findings,
+)
+
+CARD_FINDINGS = 2
+PAST_RUNS = 20
+
+Manifest = Mapping[str, Any]
+
+
+def write_home(
+    chapters: Sequence[Chapter],
+    edition: Edition,
+    language: Language,
+    *,
+    cannot: Mapping[str, Words],
+    manifest: Manifest,
+    past: Sequence[Manifest],
+) -> str:
+    """Return the overview: headline figures, data quality, every report, and the runs before.
+
+    Parameters
+    ----------
+    chapters : sequence of Chapter, in order
+    edition : Edition
+    language : {'en', 'ja'}
+    cannot : mapping from notebook to words
+        The notebooks that this project's data cannot answer, and why.
+    manifest : mapping
+        Of this run: what it was made of stands at the foot.
+    past : sequence of mappings
+        The manifests of earlier runs, the latest first.
+    """
+    page = frame(edition, language, name="index", title=label("page_title", language))
+    for link, chapter in zip(page["chapters"], chapters, strict=True):
+        link["findings"] = shown_findings(chapter, language, most=CARD_FINDINGS)
+    page |= {
+        "has_code": False,
+        "facts": facts(edition, language),
+        "quality": edition.quality[language],
+        "cards": [write_card(figure, language) for c in chapters for figure in c.headlines],
+        "cannot": [
+            {"title": name, "reason": say_in(reason, language)} for name, reason in cannot.items()
+        ],
+        "run_heads": [label(word, language) for word in ("page_made", "period", "page_reports")],
+        "runs": [
+            {
+                "name": run["run"],
+                "when": run["made_at"][:16].replace("T", " "),
+                "figures": [
+                    run["period"][language],
+                    format_number(len(run["notebooks"]), language),
+                ],
+            }
+            for run in past[:PAST_RUNS]
+        ],
+        "about": _about(manifest, language),
+    }
+    html = _environment().get_template("home.html.j2").render(page=page)
+    return finish(html, language)
+
+
+def write_chooser(edition: Edition) -> str:
+    """Return the page that leads to the reader's language, and offers all."""
+    script = read_template("choose.js")
+    first = edition.languages[0]
+    return (
+        _environment()
+        .get_template("choose.html.j2")
+        .render(
+            title=edition.company[first],
+            languages=[
+                {"code": language, "name": label("language_name", language)}
+                for language in edition.languages
+            ],
+            policy=policy(script),
+            script=script,
+        )
+    )
+
+
+def point_latest(home: Path, run: str) -> None:
+    """Make `home/latest` lead to a run: a link, or where there are none, a page that forwards."""
+    latest, fresh = home / "latest", home / f".latest-{os.getpid()}"
+    try:
+        fresh.symlink_to(run, target_is_directory=True)
+        if latest.is_dir() and not latest.is_symlink():
+            shutil.rmtree(latest)
+        fresh.replace(latest)
+    except (OSError, NotImplementedError):
+        fresh.unlink(missing_ok=True)
+        latest.mkdir(exist_ok=True)
+        target = f"../{run}/index.html"
+        forward = f'<!DOCTYPE html><meta http-equiv="refresh" content="0; url={target}">'
+        (latest / "index.html").write_text(f'{forward}<a href="{target}">{run}</a>', "utf-8")
+
+
+def read_runs(home: Path) -> list[dict[str, Any]]:
+    """Return the manifests of the runs published below `home`, the latest first."""
+    found = []
+    for path in home.glob("*/manifest.json"):
+        if not path.parent.is_symlink():
+            found.append(json.loads(path.read_text(encoding="utf-8")))
+    return sorted(found, key=lambda manifest: str(manifest["run"]), reverse=True)
+
+
+def _about(manifest: Manifest, language: Language) -> Facts:
+    """Return what a run was made of, for the foot of the overview."""
+    versions = ", ".join(f"{name} {version}" for name, version in manifest["versions"].items())
+    return [
+        (label("run_name", language), manifest["run"]),
+        (label("as_of", language), manifest["as_of"]),
+        (label("run_data", language), manifest["data"]["fingerprint"][:16]),
+        (label("run_seconds", language), f"{manifest['seconds']:.0f}"),
+        (label("run_versions", language), versions),
+    ]
+
+
+def _environment() -> Environment:
+    """Return the reader of templates; each value that comes from data is escaped where it stands."""
+    return Environment(loader=FileSystemLoader(TEMPLATES / "cjkit"), autoescape=False)

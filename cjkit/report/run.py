@@ -1,0 +1,348 @@
+"""Running the notebooks of a project headlessly, and publishing what they say as one report.
+
+The log is prepared once, the notebooks run in threads in the order that they need each other, each
+page is written as soon as its notebook is done, and the whole is published by one rename. A run
+that fails publishes nothing: the last good report stays.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import platform
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import cjkit
+from cjkit import labels, privacy
+from cjkit.checks import CjkitError
+from cjkit.cleansing import Prepared, prepare
+from cjkit.events import Period
+from cjkit.labels import Language, format_date, format_number, format_percent, label
+from cjkit.project import Project
+from cjkit.report.execute import Kernels, execute
+from cjkit.report.export import Chapter, Edition, Words, read_chapter, say_in, write_page
+from cjkit.report.index import point_latest, read_runs, write_chooser, write_home
+from cjkit.report.plan import Planned, notebook_files, plan_notebooks
+
+CELL_TIMEOUT = 1800.0
+STALE_AFTER = 24 * 3600
+VERSIONS = ("duckdb", "pandas", "numpy", "scipy", "matplotlib", "papermill", "nbconvert")
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Report:
+    """A published run: its folder, and what its manifest says."""
+
+    folder: Path
+    manifest: Mapping[str, Any]
+
+    @property
+    def index(self) -> Path:
+        """The page to open first."""
+        return self.folder / "index.html"
+
+
+def run_report(
+    project: Project,
+    *,
+    only: Sequence[str] = (),
+    settings: Mapping[str, str] | None = None,
+    languages: Sequence[Language] = (),
+    output: str | Path | None = None,
+    as_of: datetime.date | None = None,
+    jobs: int = 2,
+    cell_timeout: float = CELL_TIMEOUT,
+    say: Say = lambda line: None,
+) -> Report:
+    """Run the notebooks of a project and publish one report.
+
+    Parameters
+    ----------
+    project : Project
+    only : sequence of str
+        Run these notebooks, and those that they need; all of the project where empty.
+    settings : mapping from parameter to text, optional
+        Values for parameters of the notebooks; `NAME.PARAMETER` sets it in one notebook alone.
+    languages : sequence of 'en' and 'ja'
+        The languages of the pages, the default one first; those of the project where empty.
+    output : path, optional
+        Publish below this folder; below `[report] dir` of the working folder where not given.
+    as_of : date, optional
+        Analyse as of this day; as `cjkit.open` does where not given.
+    jobs : int, default 2
+        How many notebooks run at a time. Memory and threads of the engine are divided by it.
+    cell_timeout : float
+        Seconds that one cell may take.
+    say : callable
+        Told each step as one line of text.
+
+    Returns
+    -------
+    Report
+
+    Raises
+    ------
+    CjkitError
+        When a notebook or parameter is unknown (before anything runs), the gate refuses the data,
+        or notebooks fail: all failures together. Nothing is published then.
+    """
+    if jobs < 1:
+        raise CjkitError(f"jobs={jobs!r} must be 1 or more.")
+    began, clock = datetime.datetime.now(datetime.UTC), time.monotonic()
+    plan = plan_notebooks(project, only, settings or {})
+    labels.set_names(project.names)
+    labels.set_currency(project.project.currency)
+    privacy.set_min_cell(project.privacy.min_cell)
+    spoken = tuple(languages) or project.project.languages
+    jobs = min(jobs, len(plan))
+
+    home = Path(output or project.report.dir) / project.project.id
+    home.mkdir(parents=True, exist_ok=True)
+    _sweep(home)
+    say(f"{project.project.id}: {len(plan)} notebooks, {jobs} at a time")
+    prepared = prepare(project, as_of=as_of)
+    say(f"{'log prepared':<24}{time.monotonic() - clock:8.1f} s")
+
+    run = _free_name(home, began)
+    edition = _edition(project, prepared, plan, spoken, run, began)
+    with tempfile.TemporaryDirectory(prefix=".making-", dir=home) as making:
+        staged, scratch = Path(making) / run, Path(making) / "scratch"
+        for folder in (scratch, staged / "tables", *(staged / language for language in spoken)):
+            folder.mkdir(parents=True)
+        environment = {
+            "CJKIT_REPORT": "1",
+            "CJKIT_LANGUAGES": ",".join(spoken),
+            "CJKIT_JOBS": str(jobs),
+        }
+        kernels = Kernels(scratch, environment)
+
+        def work(planned: Planned) -> Chapter:
+            start = time.monotonic()
+            parameters = dict(planned.parameters)
+            if "as_of" in parameters:
+                parameters["as_of"] = prepared.as_of.isoformat()
+            executed = execute(
+                planned.notebook,
+                name=planned.name,
+                parameters=parameters,
+                kernels=kernels,
+                cell_timeout=cell_timeout,
+            )
+            seconds = time.monotonic() - start
+            chapter = read_chapter(planned.heading, executed, parameters, seconds)
+            _write_chapter(chapter, edition, staged)
+            return chapter
+
+        chapters = _run_all(plan, work, jobs=jobs, kernels=kernels, say=say)
+        manifest = {
+            **_manifest(project, prepared, chapters, edition),
+            "is_complete": {planned.name for planned in plan} == set(notebook_files(project)),
+            "seconds": round(time.monotonic() - clock, 1),
+        }
+        _write_front(chapters, edition, project, manifest, read_runs(home), staged)
+        # Seen whole or not at all.
+        folder = staged.rename(home / run)
+    if manifest["is_complete"]:
+        point_latest(home, run)
+    return Report(folder, manifest)
+
+
+def list_runs(output: str | Path, project: str | None = None) -> list[dict[str, Any]]:
+    """Return the manifests of the runs published below `output`, project by project, latest first.
+
+    Parameters
+    ----------
+    output : path
+        The folder that reports are published in.
+    project : str, optional
+        The id of one project; all projects where not given.
+    """
+    homes = [Path(output) / project] if project else sorted(Path(output).glob("*/"))
+    return [manifest for home in homes for manifest in read_runs(home)]
+
+
+def _sweep(home: Path) -> None:
+    """Remove what runs that were killed long ago left behind."""
+    for left in home.glob(".making-*"):
+        if time.time() - left.stat().st_mtime > STALE_AFTER:
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _free_name(home: Path, began: datetime.datetime) -> str:
+    """Name a run after the second (UTC) in which it began."""
+    name = f"{began:%Y-%m-%dT%H%M%SZ}"
+    taken = {path.name for path in home.iterdir()}
+    again = (f"{name}-{number}" for number in range(2, len(taken) + 3))
+    return name if name not in taken else next(other for other in again if other not in taken)
+
+
+def _edition(
+    project: Project,
+    prepared: Prepared,
+    plan: Sequence[Planned],
+    languages: tuple[Language, ...],
+    run: str,
+    began: datetime.datetime,
+) -> Edition:
+    """Collect what every page says about the run."""
+    period, previous = project.periods(prepared.as_of)
+    company = project.project.name
+    return Edition(
+        company={language: say_in(company, language) for language in languages},
+        languages=languages,
+        run=run,
+        made_at=began.astimezone(ZoneInfo(project.project.time_zone)),
+        period=_days(period, languages),
+        previous=_days(previous, languages),
+        quality=_quality(prepared, languages),
+        headings=tuple(planned.heading for planned in plan),
+    )
+
+
+def _quality(prepared: Prepared, languages: Sequence[Language]) -> Words:
+    """Say what became of the rows that were read, from the gate's ledger."""
+    ledger = prepared.ledger
+    made = int(ledger["made"].sum())
+    words = {}
+    for language in languages:
+        shares = {
+            fate: format_percent(ledger[fate].sum() / made if made else None, language)
+            for fate in ("clean", "quarantined", "merged", "withheld")
+        }
+        words[language] = label(
+            "quality_line", language, made=format_number(made, language), **shares
+        )
+    return words
+
+
+def _days(period: Period, languages: Sequence[Language]) -> Words:
+    """Write the days of a period, the last one included."""
+    last = period.end - datetime.timedelta(days=1)
+    return {
+        language: label(
+            "from_to",
+            language,
+            start=format_date(period.start, language),
+            end=format_date(last, language),
+        )
+        for language in languages
+    }
+
+
+def _run_all(
+    plan: Sequence[Planned],
+    work: Callable[[Planned], Chapter],
+    *,
+    jobs: int,
+    kernels: Kernels,
+    say: Say,
+) -> list[Chapter]:
+    """Run each notebook as soon as those it needs are done; fail with all failures together."""
+    chapters: dict[str, Chapter] = {}
+    failures: dict[str, str] = {}
+    waiting = list(plan)
+    running: dict[Future[Chapter], str] = {}
+    with ThreadPoolExecutor(max_workers=jobs) as pool:
+        try:
+            while waiting or running:
+                for planned in list(waiting):
+                    lost = [name for name in planned.needs if name in failures]
+                    if lost:
+                        failures[planned.name] = f"{planned.name} did not run: it needs {lost[0]}."
+                        waiting.remove(planned)
+                    elif len(running) < jobs and all(name in chapters for name in planned.needs):
+                        say(f"{planned.name:<24} started")
+                        running[pool.submit(work, planned)] = planned.name
+                        waiting.remove(planned)
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    name = running.pop(future)
+                    try:
+                        chapters[name] = future.result()
+                        say(f"{name:<24}{chapters[name].seconds:8.1f} s")
+                    except CjkitError as error:
+                        failures[name] = str(error)
+                        say(f"{name:<24}  failed")
+        except BaseException:
+            kernels.end_all()
+            raise
+    if failures:
+        told = [failures[planned.name] for planned in plan if planned.name in failures]
+        said = f"{len(told)} of {len(plan)} notebooks failed, and nothing was published."
+        raise CjkitError("\n\n".join([said, *told]))
+    return [chapters[planned.name] for planned in plan]
+
+
+def _write_chapter(chapter: Chapter, edition: Edition, folder: Path) -> None:
+    """Write the pages and tables of one notebook."""
+    for language in edition.languages:
+        page = folder / language / f"{chapter.heading.name}.html"
+        page.write_text(write_page(chapter, edition, language), encoding="utf-8")
+    for table in chapter.tables:
+        # With a byte order mark, without which spreadsheets misread Japanese.
+        (folder / "tables" / table.file).write_text(table.csv, encoding="utf-8-sig", newline="")
+
+
+def _write_front(
+    chapters: Sequence[Chapter],
+    edition: Edition,
+    project: Project,
+    manifest: Mapping[str, Any],
+    past: Sequence[Mapping[str, Any]],
+    folder: Path,
+) -> None:
+    """Write the overview in each language, the page that chooses one, and the manifest."""
+    for language in edition.languages:
+        page = write_home(
+            chapters, edition, language, cannot=project.report.cannot, manifest=manifest, past=past
+        )
+        (folder / language / "index.html").write_text(page, encoding="utf-8")
+    (folder / "index.html").write_text(write_chooser(edition), encoding="utf-8")
+    written = json.dumps(manifest, ensure_ascii=False, indent=1, allow_nan=False, default=str)
+    (folder / "manifest.json").write_text(written, encoding="utf-8")
+
+
+def _manifest(
+    project: Project, prepared: Prepared, chapters: Sequence[Chapter], edition: Edition
+) -> dict[str, Any]:
+    """Say what a run was made of and what it found, without anything of the machine's paths."""
+    versions = {name: metadata.version(name) for name in VERSIONS}
+    return {
+        "project": project.project.id,
+        "run": edition.run,
+        "made_at": edition.made_at.isoformat(timespec="seconds"),
+        "as_of": prepared.as_of.isoformat(),
+        "period": edition.period,
+        "languages": edition.languages,
+        "data": {"fingerprint": prepared.fingerprint},
+        "versions": {
+            "cjkit": cjkit.__version__,
+            "python": platform.python_version(),
+            **versions,
+        },
+        "notebooks": [
+            {
+                "name": chapter.heading.name,
+                "title": chapter.heading.title,
+                "seconds": round(chapter.seconds, 1),
+                "parameters": chapter.shown_parameters,
+                "headlines": chapter.headlines,
+                "findings": [finding.words for finding in chapter.findings],
+                "tables": [
+                    {"file": f"tables/{table.file}", "rows": table.rows} for table in chapter.tables
+                ],
+            }
+            for chapter in chapters
+        ],
+        "cannot": project.report.cannot,
+    }

@@ -1,0 +1,292 @@
+"""Showing results: what was found in a sentence, the picture, the table and the SQL behind them.
+
+A notebook ends each section in one `show(result)`. One execution serves every language of the run:
+each gets an output of its own, whose metadata says which language it is in. All that comes from data
+is escaped, and small cells are masked before anything is written.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import os
+import re
+from collections.abc import Mapping, Sequence
+from html import escape
+from importlib import resources
+from itertools import count
+from typing import Any, Literal
+
+import pandas as pd
+from matplotlib import pyplot as plt
+
+from cjkit.checks import one_of
+from cjkit.labels import LANGUAGES, Language, format_number, label, languages
+from cjkit.plots.theme import theme
+from cjkit.privacy import mask, min_cell
+from cjkit.report.cards import write_card
+from cjkit.report.tables import SHOWN_ROWS, write_table
+
+HEADLINE = "application/vnd.cjkit.headline+json"
+KINDS = ("rate", "money", "count", "number", "days")
+OPEN_ROWS = 12
+
+Title = str | Mapping[Language, str]
+
+_numbers = count(1)
+
+
+def show(
+    result: Any, *, table: bool = True, picture: bool = True, title: Title | None = None
+) -> None:
+    """Show a result in the notebook: one output for each language of the run.
+
+    In JupyterLab only the first language is shown; in a run of the report, all of them.
+
+    Parameters
+    ----------
+    result : a result of an analysis, or a DataFrame
+        Figures about fewer people than the project's `min_cell` are masked.
+    table, picture : bool
+        False leaves that part out.
+    title : str or mapping from language to str, optional
+        Words above the result: a term of `labels`, or the words in each language.
+    """
+    from IPython.display import display
+
+    masked = mask(result)
+    name, key = _name(result), f"r{next(_numbers)}"
+    for place, language in enumerate(_shown_languages()):
+        html = render(result, language, key=key, table=table, picture=picture, title=title)
+        finding = _finding(masked, language)
+        bundle = {"text/html": html, "text/plain": finding or name}
+        rows = _table(masked)
+        if not _is_report():
+            bundle["text/html"] = f"<style>{style()}</style>{html}"
+        elif place == 0 and table and rows is not None and not rows.empty:
+            bundle["text/csv"] = write_csv(rows)
+        about = {"language": language, "name": name, "key": key, "finding": finding}
+        display(bundle, raw=True, metadata={"cjkit": about})
+
+
+def render(
+    result: Any,
+    language: Language,
+    *,
+    key: str = "r0",
+    table: bool = True,
+    picture: bool = True,
+    title: Title | None = None,
+) -> str:
+    """Return a result as one HTML section in one language, masked and escaped.
+
+    Parameters
+    ----------
+    result, table, picture, title
+        As for `show`.
+    language : {'en', 'ja'}
+    key : str
+        The id of the section, which starts every id in it.
+    """
+    masked = mask(result)
+    rows, finding = _table(masked), _finding(masked, language)
+    parts = []
+    if title is not None:
+        words = label(title, language) if isinstance(title, str) else title[language]
+        parts.append(f'<h3 class="cj-title">{escape(words)}</h3>')
+    if finding:
+        parts.append(f'<p class="cj-finding">{escape(finding)}</p>')
+    if rows is not None and rows.empty:
+        parts.append(f'<p class="cj-nothing">{escape(label("nothing_here", language))}</p>')
+    else:
+        drawn = _picture(masked, language, key, finding or _name(result)) if picture else ""
+        parts.append(drawn)
+        if table and rows is not None:
+            parts.append(_folded_table(result, rows, language, key, is_second=bool(drawn)))
+    parts.append(_statements(getattr(result, "sql", ()), language))
+    return f'<section class="cj-result" id="{key}" lang="{language}">{"".join(parts)}</section>'
+
+
+def headline(
+    key: str,
+    value: float | None,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    n: int | None = None,
+    previous: float | None = None,
+    kind: Literal["rate", "money", "count", "number", "days"] = "number",
+    better: Literal["up", "down"] | None = None,
+    note: Title | None = None,
+) -> None:
+    """Record a headline figure: a card on the page and the index, a line in the manifest.
+
+    Parameters
+    ----------
+    key : str
+        The term of `labels` that names the figure.
+    value, low, high : float
+        The figure and its 95% interval; a missing one is written as a dash.
+    n : int, optional
+        How many customers, orders or answers stand behind it. Below the project's `min_cell`
+        the figure is masked.
+    previous : float, optional
+        The figure of the period that this one is compared with.
+    kind : {'rate', 'money', 'count', 'number', 'days'}
+    better : {'up', 'down'}, optional
+        Which direction is good news; without it a change has no colour.
+    note : str or mapping from language to str, optional
+        A few words under the figure.
+
+    Raises
+    ------
+    CjkitError
+        When `kind` or `better` is none of these.
+    """
+    from IPython.display import display
+
+    one_of("kind", kind, KINDS)
+    if better is not None:
+        one_of("better", better, ("up", "down"))
+    figures = {"value": value, "low": low, "high": high, "n": n, "previous": previous}
+    is_masked = n is not None and 0 < n < min_cell()
+    about = {
+        "key": key,
+        "kind": kind,
+        "better": better,
+        "note": note if note is None or isinstance(note, str) else dict(note),
+        "is_masked": is_masked,
+        **{name: None if is_masked else _plain(figure) for name, figure in figures.items()},
+    }
+    bundle = {HEADLINE: about, "text/plain": f"{key}: {about['value']}"}
+    if not _is_report():
+        bundle["text/html"] = f"<style>{style()}</style>{write_card(about, languages()[0])}"
+    display(bundle, raw=True)
+
+
+def write_csv(table: pd.DataFrame) -> str:
+    """Write a table as CSV that a spreadsheet opens as data, never as a formula.
+
+    A text that a spreadsheet would take for a formula (it starts with `=`, `+`, `-`, `@`, tab or
+    return) gets an apostrophe before it.
+    """
+    safe = table.copy()
+    for name in safe:
+        if not pd.api.types.is_numeric_dtype(safe[name]):
+            safe[name] = safe[name].map(_no_formula)
+    return str(safe.to_csv(index=False, lineterminator="\r\n"))
+
+
+def style() -> str:
+    """Return the style sheet of results, which a notebook and a page share."""
+    return resources.files(__package__).joinpath("templates/result.css").read_text("utf-8")
+
+
+def _no_formula(value: Any) -> Any:
+    return f"'{value}" if isinstance(value, str) and value[:1] in set("=+-@\t\r") else value
+
+
+def _is_report() -> bool:
+    return os.environ.get("CJKIT_REPORT") == "1"
+
+
+def _shown_languages() -> tuple[Language, ...]:
+    """Return the languages of the run: all of a report, the first one in JupyterLab."""
+    if not _is_report():
+        return languages()[:1]
+    named = os.environ.get("CJKIT_LANGUAGES", "").split(",")
+    return tuple(language for language in LANGUAGES if language in named) or languages()
+
+
+def _name(result: Any) -> str:
+    """Return the name of a result's class in snake_case, or 'table' for a DataFrame."""
+    if isinstance(result, pd.DataFrame):
+        return "table"
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(result).__name__).lower()
+
+
+def _table(result: Any) -> pd.DataFrame | None:
+    found = result if isinstance(result, pd.DataFrame) else getattr(result, "table", None)
+    return found if isinstance(found, pd.DataFrame) else None
+
+
+def _finding(result: Any, language: Language) -> str:
+    return str(result.finding(language)) if hasattr(result, "finding") else ""
+
+
+def _picture(result: Any, language: Language, key: str, alt: str) -> str:
+    """Return the picture of a result: its own HTML, or its Axes as SVG whose text stays text."""
+    if isinstance(result, pd.DataFrame):
+        return ""
+    if hasattr(result, "to_html"):
+        return f'<div class="cj-picture cj-html">{result.to_html(language)}</div>'
+    if not hasattr(result, "plot"):
+        return ""
+    with theme(language):
+        figure = result.plot(language=language).figure
+        drawn = io.StringIO()
+        figure.savefig(drawn, format="svg", metadata={"Date": None})
+        plt.close(figure)
+    return f'<div class="cj-picture">{_inline_svg(drawn.getvalue(), key, alt)}</div>'
+
+
+def _inline_svg(svg: str, key: str, alt: str) -> str:
+    """Make a drawing of matplotlib fit to stand in a page beside others."""
+    svg = svg[svg.index("<svg") :]
+    # Its metadata tell of nothing, and its style sheet would reach the whole page.
+    svg = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", svg, flags=re.DOTALL)
+    used = set(re.findall(r'(?:href="#|url\(#)([^")]+)', svg))
+    svg = re.sub(r' id="([^"]*)"', lambda m: f' id="{key}-{m[1]}"' if m[1] in used else "", svg)
+    svg = re.sub(r'(href="#|url\(#)', rf"\g<1>{key}-", svg)
+    width = re.search(r'width="([\d.]+)pt"', svg)
+    points = float(width[1]) if width else 648.0
+    size = f'style="max-width:{points * 4 / 3:.0f}px" role="img" aria-label="{escape(alt)}"'
+    svg = re.sub(r'width="[\d.]+pt" height="[\d.]+pt"', lambda _: size, svg, count=1)
+    return re.sub(r"\n\s*", "\n", svg)
+
+
+def _folded_table(
+    result: Any, rows: pd.DataFrame, language: Language, key: str, *, is_second: bool
+) -> str:
+    """Put a table behind a click where a picture says it first, or where it is long."""
+    exact = _table(result)
+    hidden = rows.isna() & ~exact.isna() if exact is not None else None
+    formats = getattr(result, "formats", None)
+    written = write_table(rows, language, prefix=f"{key}-c", formats=formats, hidden=hidden)
+    words = label("table_rows", language, rows=format_number(len(rows), language))
+    if len(rows) > SHOWN_ROWS:
+        words += label("first_rows", language, rows=SHOWN_ROWS)
+    is_open = "" if is_second or len(rows) > OPEN_ROWS else " open"
+    note = ""
+    if hidden is not None and hidden.to_numpy().any():
+        why = label("hidden_why", language, people=min_cell())
+        note = f'<p class="cj-range">{escape(why)}</p>'
+    return (
+        f'<details class="cj-table"{is_open}><summary>{escape(words)}</summary>'
+        f'<div class="cj-scroll" tabindex="0">{written}</div>{note}</details><!--csv-->'
+    )
+
+
+def _statements(statements: Sequence[str], language: Language) -> str:
+    """Return the SQL that made a result, behind a click."""
+    if not statements:
+        return ""
+    code = ";\n\n".join(_dedent(statement) for statement in statements)
+    return (
+        f'<details class="cj-sql"><summary>{escape(label("sql_behind", language))}</summary>'
+        f'<pre tabindex="0"><code>{escape(code)}</code></pre></details>'
+    )
+
+
+def _dedent(statement: str) -> str:
+    """Take away the indentation that a statement has from the code that made it."""
+    lines = [line.rstrip() for line in statement.strip().splitlines() if line.strip()]
+    margin = min((len(line) - len(line.lstrip()) for line in lines[1:]), default=0)
+    return "\n".join([*lines[:1], *(line[margin:] for line in lines[1:])])
+
+
+def _plain(figure: Any) -> float | None:
+    """Return a number that JSON knows, or None for a missing one."""
+    if figure is None or figure is pd.NA or not math.isfinite(figure):
+        return None
+    return figure.item() if hasattr(figure, "item") else figure

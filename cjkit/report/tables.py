@@ -1,0 +1,208 @@
+"""Tables of results as readers see them: words for names, figures as the language writes them."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Mapping
+from html import escape
+from typing import Any
+
+import pandas as pd
+from great_tables import GT, html
+
+from cjkit.labels import (
+    NO_VALUE,
+    Language,
+    display_name,
+    format_date,
+    format_duration,
+    format_money,
+    format_number,
+    format_percent,
+    label,
+)
+
+SHOWN_ROWS = 200
+
+Format = Callable[[Any, Language], str]
+
+# What a column holds is read from its name: the last word, or any word for money.
+_RATES = {"rate", "share", "probability", "percentile"}
+_MONEY = {"revenue", "cost", "price", "discount", "margin", "profit", "spend", "money", "value"}
+_NOT_MONEY = {"p_value", "by_value", "z_value"}
+_NAMES = {
+    "step": "event",
+    "conversion": "event",
+    "event": "event",
+    "touchpoint": "touchpoint",
+    "channel": "channel",
+    "stage": "stage",
+    "segment": "segment",
+    "persona": "segment",
+    "device": "device",
+    "metric": "metric",
+    "product": "product",
+    "category": "category",
+    "region": "region",
+    "plan": "plan",
+    "reason": "reason",
+    "rule": "rule",
+    "dimension": "dimension",
+    "source": "source",
+    "table": "table",
+    "status": "status",
+}
+
+
+def write_table(
+    table: pd.DataFrame,
+    language: Language,
+    *,
+    prefix: str = "t",
+    formats: Mapping[str, str] | None = None,
+    hidden: pd.DataFrame | None = None,
+) -> str:
+    """Write a table as HTML, everything in it escaped.
+
+    A figure that has `<name>_low` and `<name>_high` beside it carries them as its interval, so
+    that they take no columns of their own. At most 200 rows are written.
+
+    Parameters
+    ----------
+    table : DataFrame
+    language : {'en', 'ja'}
+    prefix : str
+        Starts the ids of the column heads, which must differ between the tables of a page.
+    formats : mapping from column to format, optional
+        One of 'rate', 'money', 'duration', 'date', 'month', 'number', 'text', or a kind of name
+        ('event', 'touchpoint', ...), where the column's name does not say it.
+    hidden : DataFrame of bool, optional
+        Which cells are masked: they say so.
+
+    Returns
+    -------
+    str
+        One `<table>` element.
+    """
+    formats = formats or {}
+    shown = table.head(SHOWN_ROWS)
+    bounds = {bound for name in table for bound in _interval(table, str(name))}
+    cells = pd.DataFrame(index=shown.index)
+    words, figures = {}, []
+    for place, name in enumerate(map(str, table.columns)):
+        if name in bounds:
+            continue
+        key = f"{prefix}-{place}"
+        kind = formats.get(name) or _kind(name, table[name])
+        write = _writer(kind, table[name])
+        written = [escape(write(value, language)) for value in shown[name]]
+        if limits := _interval(table, name):
+            pairs = zip(*(shown[limit] for limit in limits), strict=True)
+            written = [
+                f"{figure}{_range(low, high, write, language)}"
+                for figure, (low, high) in zip(written, pairs, strict=True)
+            ]
+        if hidden is not None:
+            written = [
+                f'<span class="cj-masked">{escape(label("hidden", language))}</span>'
+                if gone
+                else cell
+                for cell, gone in zip(written, hidden[name], strict=False)
+            ]
+        cells[key] = written
+        words[key] = html(escape(label(name, language)))
+        if kind in _FIGURES:
+            figures.append(key)
+    built = GT(cells).cols_label(words).fmt(fns=str)
+    built = built.cols_align("left").cols_align("right", columns=figures)
+    raw = built.as_raw_html()
+    return raw[raw.index("<table") : raw.rindex("</table>") + len("</table>")]
+
+
+def _interval(table: pd.DataFrame, name: str) -> tuple[str, ...]:
+    """Return the columns that hold the interval of column `name`, where there are both."""
+    limits = (f"{name}_low", f"{name}_high")
+    return limits if all(limit in table for limit in limits) else ()
+
+
+def _range(low: Any, high: Any, write: Format, language: Language) -> str:
+    """Write an interval small beside its figure; nothing where there is none."""
+    if pd.isna(low) or pd.isna(high):
+        return ""
+    limits = f"{escape(write(low, language))}–{escape(write(high, language))}"
+    return f' <span class="cj-range">{limits}</span>'
+
+
+def _kind(name: str, column: pd.Series[Any]) -> str:
+    """Say what a column holds, from its name and type."""
+    words = name.removesuffix("_low").removesuffix("_high").split("_")
+    if pd.api.types.is_bool_dtype(column):
+        return "claim"
+    if pd.api.types.is_datetime64_any_dtype(column) or _holds_days(column):
+        return "month" if words[-1] == "month" else "date"
+    if not pd.api.types.is_numeric_dtype(column):
+        return next((_NAMES[word] for word in reversed(words) if word in _NAMES), "text")
+    if words[-1] in _RATES:
+        return "rate"
+    if words[-1] == "us" or "microseconds" in words:
+        return "duration"
+    if name not in _NOT_MONEY and _MONEY.intersection(words):
+        return "money"
+    return "number"
+
+
+def _holds_days(column: pd.Series[Any]) -> bool:
+    """Say whether a column of objects holds days."""
+    present = column.dropna()
+    return len(present) > 0 and isinstance(present.iloc[0], datetime.date)
+
+
+def _writer(kind: str, column: pd.Series[Any]) -> Format:
+    """Return the function that writes the values of a column of this kind."""
+    if kind == "number":
+        digits = _digits(column)
+        return lambda value, language: format_number(_number(value), language, digits=digits)
+    if kind in _WRITERS:
+        return _WRITERS[kind]
+    return lambda value, language: display_name(value, kind, language)
+
+
+def _digits(column: pd.Series[Any]) -> int:
+    """Choose the decimals of a column: none for whole numbers, fewer the larger they are."""
+    sizes = pd.to_numeric(column, errors="coerce").abs().dropna()
+    if pd.api.types.is_integer_dtype(column) or not len(sizes) or (sizes % 1 == 0).all():
+        return 0
+    largest = sizes.max()
+    return 0 if largest >= 1000 else 1 if largest >= 100 else 2 if largest >= 1 else 3
+
+
+def _number(value: Any) -> float | None:
+    return None if pd.isna(value) else value
+
+
+def _month(value: Any, language: Language) -> str:
+    if pd.isna(value):
+        return NO_VALUE
+    return label("month_of_year", language, year=value.year, month=f"{value.month:02d}")
+
+
+def _text(value: Any, language: Language) -> str:
+    if isinstance(value, list | tuple):
+        return " → ".join(str(part) for part in value)
+    return NO_VALUE if pd.isna(value) else str(value)
+
+
+def _claim(value: Any, language: Language) -> str:
+    return NO_VALUE if pd.isna(value) else label("yes" if value else "no", language)
+
+
+_WRITERS: dict[str, Format] = {
+    "rate": lambda value, language: format_percent(_number(value), language),
+    "money": lambda value, language: format_money(_number(value), language),
+    "duration": lambda value, language: format_duration(_number(value), language),
+    "date": lambda value, language: format_date(None if pd.isna(value) else value, language),
+    "month": _month,
+    "claim": _claim,
+    "text": _text,
+}
+_FIGURES = {"rate", "money", "duration", "date", "month", "number"}
