@@ -1,0 +1,54 @@
+"""What customers are worth: who comes back, how often they buy and what they will bring.
+
+Counted: `measure_retention`, `measure_cohort_revenue`. Modelled on weighted distinct histories:
+`fit_purchases` (BG/NBD, MBG/NBD), `fit_spend` (Gamma-Gamma), `predict_purchases`, `predict_value`;
+and always beside them `backtest_purchases`. `notebooks/04_lifetime_value.ipynb` is the analysis
+that this module serves.
+"""
+
+from cjkit.lifetime_value.backtest import Backtest, Tracking, backtest_purchases
+from cjkit.lifetime_value.histories import Histories, Obstacle
+from cjkit.lifetime_value.models import Estimate, PurchaseModel, SpendModel
+from cjkit.lifetime_value.purchases import (
+    Comparison,
+    PurchaseFit,
+    PurchaseOutlook,
+    fit_purchases,
+    predict_purchases,
+)
+from cjkit.lifetime_value.retention import (
+    CohortRevenue,
+    Retention,
+    RetentionCurve,
+    measure_cohort_revenue,
+    measure_retention,
+)
+from cjkit.lifetime_value.simulation import Interval
+from cjkit.lifetime_value.spend import SpendFit, fit_spend
+from cjkit.lifetime_value.value import Value, predict_value
+
+__all__ = [
+    "Backtest",
+    "CohortRevenue",
+    "Comparison",
+    "Estimate",
+    "Histories",
+    "Interval",
+    "Obstacle",
+    "PurchaseFit",
+    "PurchaseModel",
+    "PurchaseOutlook",
+    "Retention",
+    "RetentionCurve",
+    "SpendFit",
+    "SpendModel",
+    "Tracking",
+    "Value",
+    "backtest_purchases",
+    "fit_purchases",
+    "fit_spend",
+    "measure_cohort_revenue",
+    "measure_retention",
+    "predict_purchases",
+    "predict_value",
+]

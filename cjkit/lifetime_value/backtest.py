@@ -1,0 +1,404 @@
+"""Would the forecast have been right? Fit on the past, predict days that are known, compare."""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from cjkit.checks import CjkitError, one_of, parse_duration
+from cjkit.engine import Table
+from cjkit.labels import Language, format_date, format_number, format_percent, label
+from cjkit.lifetime_value.histories import (
+    Obstacle,
+    day,
+    end_of,
+    parse_day,
+    purchase_days_sql,
+    read_histories,
+)
+from cjkit.lifetime_value.purchases import (
+    MODELS,
+    MOST_REPEATS_SHOWN,
+    Comparison,
+    Model,
+    PurchaseFit,
+    fit_histories,
+)
+from cjkit.lifetime_value.simulation import UNKNOWN, Interval, simulate_totals
+from cjkit.lifetime_value.spend import SpendFit, fit_spend
+from cjkit.plots.bars import draw_bars
+from cjkit.plots.lines import Line, draw_lines
+from cjkit.statistics import Floats
+
+LONGEST_HOLD_OUT = datetime.timedelta(days=365)
+
+
+@dataclass(frozen=True)
+class Tracking:
+    """Repeat purchases of the calibration's customers through time, beside what the model expected.
+
+    Attributes
+    ----------
+    table : DataFrame, one row for each week (each day where there are fewer than 12 weeks)
+        `until_day` (its last day), `actual_purchases` and `predicted_purchases` in it, and both
+        cumulated: `actual_total`, `predicted_total`.
+    split : date
+        The first day that the model had not seen.
+    sql : tuple of str
+    """
+
+    formats: ClassVar[dict[str, str]] = {"until_day": "date"}
+
+    table: pd.DataFrame
+    split: datetime.date
+    sql: tuple[str, ...]
+
+    @property
+    def error(self) -> float:
+        """Predicted over actual cumulative purchases at the end, less 1."""
+        last = self.table.iloc[-1]
+        return float(last["predicted_total"] / last["actual_total"] - 1)
+
+    def finding(self, language: Language = "en") -> str:
+        """Say how far off the cumulative purchases are at the end."""
+        if self.table.empty:
+            return label("nothing_to_track", language)
+        return label("finding_tracking", language, error=_signed_percent(self.error, language))
+
+    def plot(self, *, ax: Axes | None = None, language: Language = "en") -> Axes:
+        """Draw both cumulative curves, with a line at the first day the model had not seen."""
+        rows = self.table
+        days = pd.to_datetime(rows["until_day"]).to_numpy()
+        lines = [
+            Line(days, rows["actual_total"], label("actual", language)),
+            Line(days, rows["predicted_total"], label("predicted", language), style="--"),
+        ]
+        ax = draw_lines(
+            lines,
+            write=lambda count: format_number(count, language),
+            mark=(np.datetime64(self.split), label("forecast_starts", language)),
+            ax=ax,
+        )
+        ax.set(title=label("cumulative_repeat_purchases", language), ylim=(0, None))
+        return ax
+
+
+@dataclass(frozen=True)
+class Backtest:
+    """What the purchase model would have forecast at `split`, and what happened until `until`.
+
+    Attributes
+    ----------
+    table : DataFrame, one row for each rule: the model first, then simple rules
+        `rule` (the model; `same_pace`: everyone goes on at their own pace; `everyone_average`:
+        everyone goes on at the pace of all; `nobody_returns`), `predicted_purchases` in total,
+        `error_share` of that total (above 0: too many; missing where nobody bought),
+        `mean_absolute_error` and `root_mean_square_error` of purchases a customer. Empty where the
+        model could not be fitted.
+    split, until : date
+        The first day not seen by the model, and the day after the last compared.
+    customers : int
+        Customers who bought before `split`: all others are unknown to the model.
+    actual : int
+        Their purchase days from `split` on.
+    predicted : Interval
+    actual_revenue : float
+        Their revenue from `split` on, returns left out.
+    predicted_revenue : Interval
+        Unknown where no spend model could be fitted.
+    tracking : Tracking
+    by_repeats : Comparison
+        Purchases a customer by number of repeats before `split`.
+    deciles : Comparison
+        By tenths of the predicted purchases, the most active first: purchases and revenue a
+        customer, and the share who bought at all beside its predicted probability.
+    fit : PurchaseFit
+        The model, fitted before `split`.
+    obstacle : Obstacle or None
+    method : str
+    sql : tuple of str
+    """
+
+    formats: ClassVar[dict[str, str]] = {"rule": "rule"}
+
+    table: pd.DataFrame
+    split: datetime.date
+    until: datetime.date
+    customers: int
+    actual: int
+    predicted: Interval
+    actual_revenue: float
+    predicted_revenue: Interval
+    tracking: Tracking
+    by_repeats: Comparison
+    deciles: Comparison
+    fit: PurchaseFit
+    obstacle: Obstacle | None
+    method: str
+    sql: tuple[str, ...]
+
+    @property
+    def error(self) -> float:
+        """Predicted over actual purchases, less 1; missing where nobody bought."""
+        return self.predicted.value / self.actual - 1 if self.actual else float("nan")
+
+    def finding(self, language: Language = "en") -> str:
+        """Say what was forecast, what happened, and whether a simple rule does better."""
+        if self.obstacle is not None:
+            return self.obstacle.words(language)
+        errors = self.table.set_index("rule")["root_mean_square_error"]
+        simple = errors.iloc[1:]
+        inside = self.predicted.low <= self.actual <= self.predicted.high
+        return label(
+            "finding_backtest_inside" if inside else "finding_backtest_outside",
+            language,
+            split=format_date(self.split, language),
+            days=format_number((self.until - self.split).days, language),
+            predicted=format_number(self.predicted.value, language),
+            low=format_number(self.predicted.low, language),
+            high=format_number(self.predicted.high, language),
+            actual=format_number(self.actual, language),
+            error=_signed_percent(self.error, language),
+            rmse=format_number(errors.iloc[0], language, digits=2),
+            simple=format_number(simple.min(), language, digits=2),
+        )
+
+    def plot(self, *, ax: Axes | None = None, language: Language = "en") -> Axes:
+        """Draw the error for a customer of each rule, noted with the error of its total."""
+        ax = draw_bars(
+            [label(f"rule.{rule}", language) for rule in self.table["rule"]],
+            self.table["root_mean_square_error"].to_numpy(float),
+            [_signed_percent(error, language) for error in self.table["error_share"]],
+            write=lambda error: format_number(error, language, digits=1),
+            ax=ax,
+        )
+        ax.set(title=label("error_of_rules", language))
+        return ax
+
+
+def backtest_purchases(
+    orders: Table,
+    *,
+    split: str | datetime.date | None = None,
+    until: str | datetime.date | None = None,
+    model: Model = "bg_nbd",
+    unit: str = "1W",
+    prior_sd: float | None = 2.0,
+    seed: int = 0,
+) -> Backtest:
+    """Fit the models before `split`, predict the days up to `until`, compare with what happened.
+
+    Parameters
+    ----------
+    orders : Table
+        Reads `customer_id`, `local_date`, `revenue`, `is_return`.
+    split : str or date, optional
+        The first day that the models do not see; default the middle of the observation, at most 365
+        days before its end.
+    until : str or date, optional
+        The day after the last compared; default the day after the last purchase.
+    model, unit, prior_sd
+        As in `fit_purchases`.
+    seed : int, default 0
+        Of the simulation behind the intervals.
+
+    Returns
+    -------
+    Backtest
+        Empty, with the obstacle, where the purchase model cannot be fitted before `split`.
+
+    Raises
+    ------
+    CjkitError
+        When an option is none of these, or `split` is not before `until`.
+    """
+    one_of("model", model, MODELS)
+    step = parse_duration(unit, name="unit")
+    end = end_of(orders, until)
+    start = _find_split(orders, end) if split is None else parse_day(split, name="split")
+    if start >= end:
+        raise CjkitError(f"split={start.isoformat()!r} must be before until={end.isoformat()!r}.")
+    histories = read_histories(orders, start, then=end)
+    fit = fit_histories(histories, model=model, unit=step, prior_sd=prior_sd)
+    spend = fit_spend(orders, until=start, prior_sd=prior_sd)
+    horizon = pd.Timedelta(end - start) / step
+    later = histories.table["later_purchases"].to_numpy(float)
+    weights = histories.table["customers"].to_numpy(float)
+    money = spend if spend.obstacle is None else None
+    bought, brought = UNKNOWN, UNKNOWN
+    if fit.obstacle is None:
+        bought, brought = simulate_totals(fit, money, steps=1, step=horizon, seed=seed)
+    scored = _score(fit, money, horizon)
+    tracking = _track(orders, fit, end)
+    return Backtest(
+        table=_compare_rules(fit, horizon, scored),
+        split=start,
+        until=end,
+        customers=fit.customers,
+        actual=int(weights @ later),
+        predicted=bought,
+        actual_revenue=float(histories.table["later_spend"].sum()),
+        predicted_revenue=brought,
+        tracking=tracking,
+        by_repeats=_by_repeats(scored, histories.sql),
+        deciles=_by_decile(scored, histories.sql),
+        fit=fit,
+        obstacle=fit.obstacle,
+        method=fit.method,
+        sql=(*fit.sql, *spend.sql, *tracking.sql),
+    )
+
+
+def _find_split(orders: Table, until: datetime.date) -> datetime.date:
+    """Return the middle of the observation, at most 365 days before its end."""
+    found = orders.engine.query(
+        f"select min(local_date) as first_day from {orders} "
+        f"where customer_id is not null and local_date < {day(until)}"
+    )
+    first = pd.Timestamp(found["first_day"].iloc[0])
+    first_day = until - LONGEST_HOLD_OUT if pd.isna(first) else first.date()
+    return until - min(LONGEST_HOLD_OUT, max((until - first_day) // 2, datetime.timedelta(days=1)))
+
+
+def _score(fit: PurchaseFit, spend: SpendFit | None, horizon: float) -> pd.DataFrame:
+    """Give each history what was predicted for its customers; missing where not fitted."""
+    history = fit.histories.times(fit.unit)
+    scored = fit.histories.table.assign(predicted=np.nan, probability=np.nan, revenue=np.nan)
+    if fit.estimate is None:
+        return scored.iloc[:0]
+    scored["predicted"] = fit.fitted.expected_purchases(horizon, *history)
+    scored["probability"] = fit.fitted.buy_probability(horizon, *history)
+    if spend is not None:
+        mean = scored["repeat_spend"] / scored["customers"]
+        scored["revenue"] = scored["predicted"] * spend.fitted.expected_spend(history[0], mean)
+    return scored
+
+
+def _compare_rules(fit: PurchaseFit, horizon: float, scored: pd.DataFrame) -> pd.DataFrame:
+    """Compare the model with simple rules, customer by customer."""
+    columns = [
+        "rule",
+        "predicted_purchases",
+        "error_share",
+        "mean_absolute_error",
+        "root_mean_square_error",
+    ]
+    if scored.empty:
+        return pd.DataFrame(columns=columns)
+    repeats, _, age = fit.histories.times(fit.unit)
+    weights = scored["customers"].to_numpy(float)
+    later = scored["later_purchases"].to_numpy(float)
+    # Who came on the last day has been seen for no time: their pace is unknown, and taken as none.
+    pace = np.divide(repeats, age, where=age > 0, out=np.zeros_like(repeats))
+    average = (weights @ repeats) / max(weights @ age, 1e-12) * horizon
+    rules: dict[str, Floats] = {
+        fit.model: scored["predicted"].to_numpy(float),
+        "same_pace": pace * horizon,
+        "everyone_average": np.full(len(scored), average),
+        "nobody_returns": np.zeros(len(scored)),
+    }
+    actual = weights @ later
+    rows = [
+        (
+            rule,
+            weights @ predicted,
+            weights @ predicted / actual - 1 if actual else np.nan,
+            weights @ np.abs(predicted - later) / weights.sum(),
+            np.sqrt(weights @ (predicted - later) ** 2 / weights.sum()),
+        )
+        for rule, predicted in rules.items()
+    ]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _by_repeats(scored: pd.DataFrame, sql: str) -> Comparison:
+    most = MOST_REPEATS_SHOWN
+    group = scored["repeats"].clip(upper=most)
+    table = _average(scored, group.rename("repeats"))
+    table["repeats"] = [f"{most}+" if k == most else str(k) for k in table["repeats"]]
+    return Comparison(table, "purchases", "repeats", (sql,))
+
+
+def _by_decile(scored: pd.DataFrame, sql: str) -> Comparison:
+    """Compare tenths of the customers by what was predicted; equal predictions are never parted."""
+    ranked = scored.sort_values("predicted", ascending=False)
+    reached = ranked.groupby("predicted", sort=False)["customers"].sum().cumsum()
+    before = reached.shift(fill_value=0) / max(reached.max(), 1) if len(reached) else reached
+    decile = (ranked["predicted"].map(before) * 10).astype(int) + 1
+    table = _average(ranked, decile.rename("decile"))
+    return Comparison(table, "purchases", "decile", (sql,))
+
+
+def _average(scored: pd.DataFrame, group: pd.Series) -> pd.DataFrame:
+    """Average what happened and what was predicted over the customers of each group."""
+    n = scored["customers"]
+    sums = pd.DataFrame(
+        {
+            group.name: group,
+            "customers": n,
+            "actual_purchases": n * scored["later_purchases"],
+            "predicted_purchases": n * scored["predicted"],
+            "actual_buyer_share": n * (scored["later_purchases"] > 0),
+            "predicted_buyer_share": n * scored["probability"],
+            "actual_revenue": scored["later_spend"],
+            "predicted_revenue": n * scored["revenue"],
+        }
+    )
+    table = sums.groupby(group.name, as_index=False).sum(min_count=1)
+    for name in table.columns[2:]:
+        table[name] = table[name] / table["customers"]
+    return table
+
+
+def _track(orders: Table, fit: PurchaseFit, until: datetime.date) -> Tracking:
+    """Follow the repeat purchases of the calibration's customers from the first day on."""
+    split = fit.until
+    sql = f"""
+        select local_date, count(*) as buyers,
+            sum(case when local_date = first_day then 1 else 0 end) as new_buyers
+        from ({purchase_days_sql(orders, until)}) as days
+        where first_day < {day(split)}
+        group by local_date
+        order by local_date"""
+    daily = orders.engine.query(sql)
+    columns = [
+        "until_day",
+        "actual_purchases",
+        "predicted_purchases",
+        "actual_total",
+        "predicted_total",
+    ]
+    if fit.estimate is None:
+        return Tracking(pd.DataFrame(columns=columns), split, (sql,))
+    days = pd.to_datetime(daily["local_date"])
+    end = pd.Timestamp(until)
+    step = pd.Timedelta(days=7 if end - days.min() >= pd.Timedelta(weeks=12) else 1)
+    ends = pd.date_range(days.min() + step, end, freq=step) - pd.Timedelta(days=1)
+    repeats = (daily["buyers"] - daily["new_buyers"]).to_numpy(float).cumsum()
+    reached = np.searchsorted(days.to_numpy(), ends.to_numpy(), side="right") - 1
+    first_days = days[daily["new_buyers"] > 0].to_numpy()
+    new = daily.loc[daily["new_buyers"] > 0, "new_buyers"].to_numpy(float)
+    age = np.maximum(
+        (ends.to_numpy()[:, None] - first_days[None, :]) / fit.unit.to_timedelta64(), 0
+    )
+    table = pd.DataFrame(
+        {
+            "until_day": ends.date,
+            "actual_total": repeats[reached],
+            "predicted_total": fit.fitted.expected_purchases(age, 0, 0, 0) @ new,
+        }
+    )
+    for name in ("actual", "predicted"):
+        table[f"{name}_purchases"] = table[f"{name}_total"].diff().fillna(table[f"{name}_total"])
+    return Tracking(table[columns], split, (sql,))
+
+
+def _signed_percent(share: float, language: Language) -> str:
+    """Write a deviation with its sign."""
+    sign = "+" if share > 0 else ""
+    return sign + format_percent(share, language)

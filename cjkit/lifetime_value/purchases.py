@@ -1,0 +1,398 @@
+"""How often customers buy: the fit of a purchase model, and what it expects of whom."""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from cjkit.checks import CjkitError, one_of, parse_duration
+from cjkit.engine import Table
+from cjkit.labels import Language, format_number, format_percent, label
+from cjkit.lifetime_value.histories import Histories, Obstacle, end_of, read_histories
+from cjkit.lifetime_value.models import Estimate, PurchaseModel, estimate_purchases
+from cjkit.plots.bars import draw_pairs
+from cjkit.plots.heat import draw_heat
+from cjkit.statistics import Floats
+
+Model = Literal["bg_nbd", "mbg_nbd"]
+MODELS: tuple[Model, ...] = ("bg_nbd", "mbg_nbd")
+
+FEWEST_REPEAT_CUSTOMERS = 50
+MOST_REPEATS_SHOWN = 7
+Z95 = 1.959964
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What a model expected beside what happened, group by group.
+
+    Attributes
+    ----------
+    table : DataFrame, one row for each group
+        The group (`repeats` or `decile`), `customers`, and pairs of `actual_...` and
+        `predicted_...` columns.
+    pair : str
+        The ending of the pair that the picture shows.
+    group : str
+        The column that names the groups.
+    sql : tuple of str
+    """
+
+    counts: ClassVar[dict[str, tuple[str, ...]]] = {}
+
+    table: pd.DataFrame
+    pair: str
+    group: str
+    sql: tuple[str, ...]
+
+    def finding(self, language: Language = "en") -> str:
+        """Say what is compared."""
+        return label(f"finding_by_{self.group}", language)
+
+    def plot(self, *, ax: Axes | None = None, language: Language = "en") -> Axes:
+        """Draw two bars for each group: what happened, and what was expected."""
+        ax = draw_pairs(
+            [str(name) for name in self.table[self.group]],
+            self.table[f"actual_{self.pair}"].to_numpy(float),
+            self.table[f"predicted_{self.pair}"].to_numpy(float),
+            names=(label("actual", language), label("predicted", language)),
+            ax=ax,
+        )
+        ax.set(xlabel=label(self.group, language), title=label(self.pair, language))
+        return ax
+
+
+@dataclass(frozen=True)
+class PurchaseFit:
+    """What `fit_purchases` estimated: how customers differ in buying and in stopping.
+
+    Attributes
+    ----------
+    table : DataFrame, one row for each parameter
+        `parameter` (r, alpha, a, b), `estimate`, `standard_error`, and the 95% interval
+        `estimate_low`, `estimate_high`. `alpha` is in `unit`s, the others have no unit. Empty where
+        the model could not be fitted.
+    model : {'bg_nbd', 'mbg_nbd'}
+    until : date
+        The day after the last day of the histories.
+    unit : Timedelta
+        The unit of time of `alpha`, and of what `fitted` takes and gives.
+    prior_sd : float or None
+        The width of the weak prior on the logarithms of the parameters.
+    customers, repeat_customers : int
+        Who bought, and who bought on two days or more.
+    log_likelihood : float
+    estimate : Estimate or None
+        With the covariance of the logarithms of the parameters.
+    histories : Histories
+        What the model was fitted to.
+    check : Comparison
+        Customers by number of repeats: observed, and expected by the model.
+    obstacle : Obstacle or None
+        Why the model could not be fitted.
+    method : str
+    sql : tuple of str
+    """
+
+    table: pd.DataFrame
+    model: Model
+    until: datetime.date
+    unit: pd.Timedelta
+    prior_sd: float | None
+    customers: int
+    repeat_customers: int
+    log_likelihood: float
+    estimate: Estimate | None
+    histories: Histories
+    check: Comparison
+    obstacle: Obstacle | None
+    method: str
+    sql: tuple[str, ...]
+
+    @property
+    def fitted(self) -> PurchaseModel:
+        """The model with its parameters; its times are in `unit`s."""
+        if self.estimate is None:
+            raise CjkitError(f"The purchase model is not fitted. {_reason(self.obstacle)}")
+        return make_model(self.estimate.values, self.model)
+
+    def finding(self, language: Language = "en") -> str:
+        """Say who bought again, and how often the average customer buys in a first year."""
+        if self.obstacle is not None:
+            return self.obstacle.words(language)
+        year = pd.Timedelta(days=365.25) / self.unit
+        return label(
+            "finding_purchase_fit",
+            language,
+            share=format_percent(self.repeat_customers / self.customers, language),
+            customers=format_number(self.customers, language),
+            purchases=format_number(
+                float(self.fitted.expected_purchases(year, 0, 0, 0)), language, digits=2
+            ),
+        )
+
+    def plot(self, *, ax: Axes | None = None, language: Language = "en") -> Axes:
+        """Draw customers by number of repeats, observed and expected."""
+        return self.check.plot(ax=ax, language=language)
+
+
+def fit_purchases(
+    orders: Table,
+    *,
+    model: Model = "bg_nbd",
+    until: str | datetime.date | None = None,
+    unit: str = "1W",
+    prior_sd: float | None = 2.0,
+) -> PurchaseFit:
+    """Fit how often customers buy and when they stop, from what they bought before `until`.
+
+    One statement groups the customers by history: purchase days after the first, first day and last
+    day (local days; several orders on a day are one purchase, returns are none, guests are left
+    out). The likelihood is maximised over these weighted histories.
+
+    Parameters
+    ----------
+    orders : Table
+        Reads `customer_id`, `local_date`, `revenue`, `is_return`.
+    model : {'bg_nbd', 'mbg_nbd'}
+        Whether customers may stop after each repeat only, or after the first purchase too.
+    until : str or date, optional
+        The day after the last day seen; default the day after the last purchase.
+    unit : str, default '1W'
+        The unit of time of the parameters, such as '1W' or '1D'. Forecasts do not depend on it.
+    prior_sd : float or None, default 2.0
+        The width of a weak prior on the logarithms of the parameters, for small samples; None gives
+        the plain maximum likelihood, as published figures are.
+
+    Returns
+    -------
+    PurchaseFit
+        With fewer than 50 repeat customers, or without a proper maximum, it is not fitted and its
+        `obstacle` says why.
+
+    Raises
+    ------
+    CjkitError
+        When an option is none of these.
+    """
+    one_of("model", model, MODELS)
+    step = parse_duration(unit, name="unit")
+    if prior_sd is not None and not prior_sd > 0:
+        raise CjkitError(f"prior_sd={prior_sd!r} must be above zero, or None for no prior.")
+    return fit_histories(
+        read_histories(orders, end_of(orders, until)), model=model, unit=step, prior_sd=prior_sd
+    )
+
+
+def fit_histories(
+    histories: Histories, *, model: Model, unit: pd.Timedelta, prior_sd: float | None
+) -> PurchaseFit:
+    """Fit the purchase model to histories that are already here."""
+    weights = histories.table["customers"].to_numpy(float)
+    repeats, recency, age = histories.times(unit)
+    customers, again = int(weights.sum()), int(weights[repeats > 0].sum())
+    estimate, obstacle = None, None
+    if again < FEWEST_REPEAT_CUSTOMERS:
+        obstacle = Obstacle(
+            "too_few_repeats",
+            {"repeats": f"{again:,}", "customers": f"{customers:,}"}
+            | {"fewest": FEWEST_REPEAT_CUSTOMERS},
+        )
+    else:
+        estimate = estimate_purchases(
+            repeats, recency, age, weights, modified=model == "mbg_nbd", prior_sd=prior_sd
+        )
+        if not estimate.converged:
+            estimate, obstacle = None, Obstacle("no_maximum", {})
+    return PurchaseFit(
+        table=describe(estimate),
+        model=model,
+        until=histories.until,
+        unit=unit,
+        prior_sd=prior_sd,
+        customers=customers,
+        repeat_customers=again,
+        log_likelihood=estimate.log_likelihood if estimate else float("nan"),
+        estimate=estimate,
+        histories=histories,
+        check=_check(estimate, model, repeats, age, weights, histories.sql),
+        obstacle=obstacle,
+        method="maximum likelihood on weighted histories"
+        + (f", normal prior of sd {prior_sd:g} on log-parameters" if prior_sd else ""),
+        sql=(histories.sql,),
+    )
+
+
+def make_model(values: Floats, model: Model) -> PurchaseModel:
+    """Return the purchase model with these parameters."""
+    r, alpha, a, b = map(float, values)
+    return PurchaseModel(r, alpha, a, b, modified=model == "mbg_nbd")
+
+
+def describe(estimate: Estimate | None) -> pd.DataFrame:
+    """Lay out the parameters of an estimate; intervals are those of their logarithms."""
+    columns = ["parameter", "estimate", "standard_error", "estimate_low", "estimate_high"]
+    if estimate is None:
+        return pd.DataFrame(columns=columns)
+    spread = np.exp(Z95 * np.sqrt(np.diag(estimate.covariance)))
+    figures = (
+        estimate.names,
+        estimate.values,
+        estimate.standard_errors,
+        estimate.values / spread,
+        estimate.values * spread,
+    )
+    return pd.DataFrame(dict(zip(columns, figures, strict=True)))
+
+
+def _check(
+    estimate: Estimate | None,
+    model: Model,
+    repeats: Floats,
+    age: Floats,
+    weights: Floats,
+    sql: str,
+) -> Comparison:
+    """Count customers by repeats, observed and expected; the last group holds all with more."""
+    most = MOST_REPEATS_SHOWN
+    groups = np.minimum(repeats, most).astype(int)
+    observed = np.bincount(groups, weights, minlength=most + 1)
+    expected = np.full(most + 1, np.nan)
+    if estimate is not None:
+        ages, place_of = np.unique(age, return_inverse=True)
+        chances = make_model(estimate.values, model).repeat_distribution(ages, most - 1)
+        of_age = np.bincount(place_of, weights)
+        expected = np.append(of_age @ chances, weights.sum() - of_age @ chances.sum(axis=1))
+    table = pd.DataFrame(
+        {
+            "repeats": [*map(str, range(most)), f"{most}+"],
+            "actual_customers": observed.astype(int),
+            "predicted_customers": expected,
+        }
+    )
+    return Comparison(table, "customers", "repeats", (sql,))
+
+
+def _reason(obstacle: Obstacle | None) -> str:
+    return obstacle.words("en") if obstacle is not None else ""
+
+
+@dataclass(frozen=True)
+class PurchaseOutlook:
+    """What the model expects of customers by how often and how long ago they bought.
+
+    Attributes
+    ----------
+    table : DataFrame, one row for each number of repeats and days since the last purchase
+        `repeats`, `days_since_last`, `buy_probability` (of a purchase within the window),
+        `expected_purchases` in it.
+    within : Timedelta
+        The window after the end of the histories.
+    days_known : int
+        The days since the first purchase of the customers that the table speaks of.
+    obstacle : Obstacle or None
+    method : str
+    sql : tuple of str
+    """
+
+    formats: ClassVar[dict[str, str]] = {"repeats": "number", "days_since_last": "number"}
+
+    table: pd.DataFrame
+    within: pd.Timedelta
+    days_known: int
+    obstacle: Obstacle | None
+    method: str
+    sql: tuple[str, ...]
+
+    def finding(self, language: Language = "en") -> str:
+        """Say for whom the outlook is."""
+        if self.obstacle is not None:
+            return self.obstacle.words(language)
+        return label(
+            "finding_purchase_outlook",
+            language,
+            within=format_number(self.within.days, language),
+            known=format_number(self.days_known, language),
+        )
+
+    def plot(self, *, ax: Axes | None = None, language: Language = "en") -> Axes:
+        """Draw the probability of a purchase as a table of cells."""
+        wide = self.table.pivot(
+            index="repeats", columns="days_since_last", values="buy_probability"
+        )
+        ax = draw_heat(
+            wide.to_numpy(float),
+            rows=[str(number) for number in wide.index],
+            columns=[format_number(days, language) for days in wide.columns],
+            write=lambda rate: format_percent(rate, language, digits=0),
+            ax=ax,
+        )
+        ax.set(
+            xlabel=label("days_since_last", language),
+            ylabel=label("repeats", language),
+            title=label("buy_probability", language),
+        )
+        return ax
+
+
+def predict_purchases(
+    fit: PurchaseFit, *, within: str | pd.Timedelta = "90D", days_known: int | None = None
+) -> PurchaseOutlook:
+    """Predict the purchases of customers by how often, and how long ago, they bought.
+
+    Parameters
+    ----------
+    fit : PurchaseFit
+    within : str or Timedelta, default '90D'
+        The window after the end of the histories.
+    days_known : int, optional
+        Days since the first purchase of the customers asked about; default those of the median
+        repeat customer.
+
+    Returns
+    -------
+    PurchaseOutlook
+        Cells that cannot be (a repeat needs a day after the first) are missing.
+    """
+    window = parse_duration(within, name="within")
+    if days_known is None:
+        days_known = _median_days_known(fit.histories)
+    rows: list[tuple[int, int]] = []
+    if fit.estimate is not None:
+        since = sorted({round(days_known * part / 10) for part in range(11)})
+        rows = [(k, days) for k in (0, 1, 2, 3, 4, 5, 7, 10, 15, 20) for days in since]
+    repeats, days = np.array(rows, dtype=float).reshape(-1, 2).T
+    per_day = pd.Timedelta(days=1) / fit.unit
+    recency = (days_known - days) * per_day
+    possible = np.where(repeats > 0, recency > 0, recency == 0)
+    columns = {"repeats": repeats.astype(int), "days_since_last": days.astype(int)}
+    for name in ("buy_probability", "expected_purchases"):
+        columns[name] = (
+            np.where(
+                possible,
+                getattr(fit.fitted, name)(
+                    window / fit.unit, repeats, recency, np.full(len(repeats), days_known * per_day)
+                ),
+                np.nan,
+            )
+            if rows
+            else repeats
+        )
+    table = pd.DataFrame(columns)
+    return PurchaseOutlook(table, window, days_known, fit.obstacle, fit.method, fit.sql)
+
+
+def _median_days_known(histories: Histories) -> int:
+    """Return the days from first purchase to the end that half of the repeat customers exceed."""
+    repeats, _, age = histories.times(pd.Timedelta(days=1))
+    again = repeats > 0
+    if not again.any():
+        return 0
+    order = np.argsort(age[again])
+    reached = np.cumsum(histories.table["customers"].to_numpy()[again][order])
+    return int(age[again][order][np.searchsorted(reached, reached[-1] / 2)])

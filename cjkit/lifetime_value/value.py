@@ -1,0 +1,259 @@
+"""What customers will be worth: purchases times spend, discounted, with an honest interval."""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import pandas as pd
+from matplotlib.axes import Axes
+
+from cjkit.checks import CjkitError, parse_duration
+from cjkit.engine import Table
+from cjkit.labels import Language, format_money, format_number, format_percent, label
+from cjkit.lifetime_value.histories import Obstacle, customers_sql
+from cjkit.lifetime_value.purchases import PurchaseFit
+from cjkit.lifetime_value.simulation import DRAWS, UNKNOWN, Interval, simulate_totals
+from cjkit.lifetime_value.spend import SpendFit
+from cjkit.plots.bars import draw_bars
+
+MONTH = pd.Timedelta(days=365.25) / 12
+
+
+@dataclass(frozen=True)
+class Value:
+    """What `predict_value` expects of the customers after the end of their histories.
+
+    Attributes
+    ----------
+    table : DataFrame, one row for each decile of value, the most valuable first
+        `decile` from 1 (customers of equal value stay together), `customers`,
+        `expected_purchases`, `value` of all of them, `value_per_customer`, `value_share` of the
+        total, and `buy_probability`, the mean probability of a purchase within the window. Empty
+        where a model is not fitted.
+    customers : int
+    purchases : Interval
+        Expected purchase days of all customers.
+    total : Interval
+        Discounted value of all customers.
+    months : int
+        Months of 365.25 / 12 days.
+    margin : float
+        The share of revenue that counts as value.
+    annual_discount : float
+        The interest of a year; a purchase counts at the end of its month.
+    within : Timedelta
+        The window of `buy_probability`.
+    until : date
+    scores : Table or None
+        On the engine, one row for each customer: `customer_id`, `repeats`, `first_day`, `last_day`,
+        `expected_purchases`, `buy_probability`, `expected_spend` (of a purchase day, before
+        returns) and `value`.
+    obstacle : Obstacle or None
+        Why there is no forecast.
+    method : str
+    sql : tuple of str
+    """
+
+    counts: ClassVar[dict[str, tuple[str, ...]]] = {
+        "customers": (
+            "expected_purchases",
+            "value",
+            "value_per_customer",
+            "value_share",
+            "buy_probability",
+        )
+    }
+
+    table: pd.DataFrame
+    customers: int
+    purchases: Interval
+    total: Interval
+    months: int
+    margin: float
+    annual_discount: float
+    within: pd.Timedelta
+    until: datetime.date
+    scores: Table | None
+    obstacle: Obstacle | None
+    method: str
+    sql: tuple[str, ...]
+
+    @property
+    def per_customer(self) -> Interval:
+        """The mean value of a customer."""
+        return self.total.times(1 / self.customers) if self.customers else UNKNOWN
+
+    def finding(self, language: Language = "en") -> str:
+        """Say what the average customer is worth, and how much of it the best tenth brings."""
+        if self.obstacle is not None:
+            return self.obstacle.words(language)
+        return label(
+            "finding_value",
+            language,
+            months=self.months,
+            mean=format_money(self.per_customer.value, language),
+            low=format_money(self.per_customer.low, language),
+            high=format_money(self.per_customer.high, language),
+            customers=format_number(self.customers, language),
+            share=format_percent(self.table["value_share"].iloc[0], language, digits=0),
+        )
+
+    def plot(self, *, ax: Axes | None = None, language: Language = "en") -> Axes:
+        """Draw the mean value of each decile, noted with its share of the total."""
+        ax = draw_bars(
+            [str(decile) for decile in self.table["decile"]],
+            self.table["value_per_customer"].to_numpy(float),
+            [format_percent(share, language, digits=0) for share in self.table["value_share"]],
+            write=lambda money: format_money(money, language, digits=0),
+            ax=ax,
+        )
+        ax.set(xlabel=label("decile", language), title=label("value_and_share", language))
+        return ax
+
+
+def predict_value(
+    orders: Table,
+    purchases: PurchaseFit,
+    spend: SpendFit,
+    *,
+    months: int = 12,
+    margin: float = 1.0,
+    annual_discount: float = 0.1,
+    within: str | pd.Timedelta = "90D",
+    name: str = "customer_value",
+    seed: int = 0,
+) -> Value:
+    """Predict what each customer will be worth after the end of the histories.
+
+    Value = margin x kept share of revenue x expected spend of a purchase day x expected purchase
+    days of each month, discounted to the end of that month. It is computed for each distinct
+    history and joined back to the customers on the engine, as the table `scores`.
+
+    The interval of a total holds what will happen in 95 of 100 cases if the models are right. They
+    know no season and no trend: the back-test tells how far off such a forecast was.
+
+    Parameters
+    ----------
+    orders : Table
+        The orders that both models were fitted to.
+    purchases : PurchaseFit
+    spend : SpendFit
+    months : int, default 12
+        How far ahead, in months of 365.25 / 12 days.
+    margin : float, default 1.0
+        Above 0, at most 1; at 1 value is revenue.
+    annual_discount : float, default 0.1
+        0 or more; .1 makes money of a year ahead worth 1 / 1.1.
+    within : str or Timedelta, default '90D'
+        The window of `buy_probability`.
+    name : str, default 'customer_value'
+        The name of the table `scores` on the engine.
+    seed : int, default 0
+        Of the simulation.
+
+    Returns
+    -------
+    Value
+        Empty, with the obstacle, where a model is not fitted.
+
+    Raises
+    ------
+    CjkitError
+        When an option is out of range, or the models were fitted up to different days.
+    """
+    window = parse_duration(within, name="within")
+    _check_options(months, margin, annual_discount)
+    if purchases.until != spend.until:
+        raise CjkitError(
+            f"The purchase model ends at {purchases.until} and the spend model at {spend.until}: "
+            "fit both with the same `until`."
+        )
+    settings: dict[str, Any] = {
+        "customers": purchases.customers,
+        "months": months,
+        "margin": margin,
+        "annual_discount": annual_discount,
+        "within": window,
+        "until": purchases.until,
+        "obstacle": purchases.obstacle or spend.obstacle,
+        "method": f"{purchases.method}; intervals: {DRAWS} parameter draws with simulation",
+    }
+    if settings["obstacle"] is not None:
+        empty = pd.DataFrame(columns=["decile", "customers", *Value.counts["customers"]])
+        unknown: dict[str, Any] = {"purchases": UNKNOWN, "total": UNKNOWN, "scores": None}
+        return Value(table=empty, sql=(*purchases.sql, *spend.sql), **unknown, **settings)
+
+    unit = purchases.unit
+    step, rate = MONTH / unit, (1 + annual_discount) ** (1 / 12) - 1
+    history = purchases.histories.times(unit)
+    scored = purchases.histories.table[["repeats", "first_day", "last_day"]].assign(
+        expected_purchases=purchases.fitted.expected_purchases(months * step, *history),
+        buy_probability=purchases.fitted.buy_probability(window / unit, *history),
+        discounted_purchases=purchases.fitted.discounted_purchases(step, months, rate, *history),
+    )
+    orders.engine.add(f"{name}_of_histories", scored)
+    worth = margin * spend.kept_share
+    scores_sql = _scores_sql(orders, spend, f"{name}_of_histories", worth)
+    scores = orders.engine.materialize(name, scores_sql)
+    deciles_sql = _deciles_sql(scores)
+    table = orders.engine.query(deciles_sql)
+    table["value_per_customer"] = table["value"] / table["customers"]
+    table["value_share"] = table["value"] / table["value"].sum()
+    bought, brought = simulate_totals(
+        purchases, spend, steps=months, step=step, rate=rate, seed=seed
+    )
+    return Value(
+        table=table[["decile", "customers", *Value.counts["customers"]]],
+        purchases=bought,
+        total=brought.times(worth),
+        scores=scores,
+        sql=(*purchases.sql, *spend.sql, scores_sql, deciles_sql),
+        **settings,
+    )
+
+
+def _check_options(months: int, margin: float, annual_discount: float) -> None:
+    if months < 1 or int(months) != months:
+        raise CjkitError(f"months={months!r} must be a whole number of 1 or more.")
+    if not 0 < margin <= 1:
+        raise CjkitError(f"margin={margin!r} must be above 0 and at most 1, such as 0.4.")
+    if not annual_discount >= 0:
+        raise CjkitError(f"annual_discount={annual_discount!r} must be 0 or more, such as 0.1.")
+
+
+def _scores_sql(orders: Table, spend: SpendFit, scored: str, worth: float) -> str:
+    """Write the SQL that gives each customer the scores of their history.
+
+    The expected spend is `SpendModel.expected_spend` as arithmetic: it needs the customer's money,
+    which the histories do not tell apart.
+    """
+    money = spend.fitted
+    expected_spend = (
+        f"{money.p!r} * ({money.v!r} + customers.repeat_spend)"
+        f" / ({money.p!r} * customers.repeats + {money.q - 1!r})"
+    )
+    return f"""
+        select customers.customer_id, customers.repeats, customers.first_day, customers.last_day,
+            scored.expected_purchases, scored.buy_probability,
+            {expected_spend} as expected_spend,
+            {worth!r} * scored.discounted_purchases * {expected_spend} as value
+        from ({customers_sql(orders, spend.until)}) as customers
+        join {Table(orders.engine, scored)} as scored
+            on customers.repeats = scored.repeats
+            and customers.first_day = cast(scored.first_day as date)
+            and customers.last_day = cast(scored.last_day as date)"""
+
+
+def _deciles_sql(scores: Table) -> str:
+    """Write the SQL that sums up each tenth of the customers; equal values are never parted."""
+    return f"""
+        select decile, count(*) as customers, sum(expected_purchases) as expected_purchases,
+            sum(value) as value, avg(buy_probability) as buy_probability
+        from (select expected_purchases, value, buy_probability,
+                cast(least(floor(10 * percent_rank() over (order by value desc)), 9) as int) + 1
+                    as decile
+            from {scores}) as ranked
+        group by decile
+        order by decile"""
