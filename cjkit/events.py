@@ -134,7 +134,7 @@ CONTRACT: dict[str, TableRule] = {
             "discount": "number",
             "currency": "text",
         },
-        required=("order_id", "ordered_at", "revenue"),
+        required=("ordered_at", "revenue"),
         key=("order_id", "line_no"),
         time="ordered_at",
         person="optional",
