@@ -126,6 +126,56 @@ def mean_interval(
     return mean - half, mean + half
 
 
+def ratio_interval(
+    total: ArrayLike,
+    base: ArrayLike,
+    total_of_squares: ArrayLike,
+    total_of_products: ArrayLike,
+    base_of_squares: ArrayLike,
+    n: ArrayLike,
+    *,
+    confidence: float = 0.95,
+) -> tuple[Floats, Floats]:
+    """Return the interval of a ratio of sums over persons, such as revenue an order, from sums.
+
+    Persons are independent, what one person does is not: an interval over orders would be too
+    narrow.
+
+    Parameters
+    ----------
+    total, base : array_like
+        Sums of y and of x over n persons; the ratio is total / base.
+    total_of_squares, total_of_products, base_of_squares : array_like
+        Sums of y y, of y x and of x x over the persons.
+    n : array_like
+        How many persons; with fewer than two the interval is missing.
+
+    Notes
+    -----
+    Linearised variance of the ratio estimator (Cochran 1977, Sampling Techniques, section 6.3) with
+    Student's quantile of n - 1 degrees of freedom.
+
+    Examples
+    --------
+    >>> low, high = ratio_interval(60, 6, 1400, 140, 14, 3)  # y = 10 x: nothing varies
+    >>> print(f"{low:.1f} {high:.1f}")
+    10.0 10.0
+    """
+    y, x, count = _counts(total), _counts(base), _counts(n)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = y / x
+        residual = (
+            _counts(total_of_squares)
+            - 2 * ratio * _counts(total_of_products)
+            + ratio**2 * _counts(base_of_squares)
+        )
+        # Rounding may leave a tiny negative sum of squares where all ratios are equal.
+        error = np.sqrt(np.maximum(residual, 0) * count / (count - 1)) / np.abs(x)
+        half = stats.t.ppf(0.5 + confidence / 2, count - 1) * error
+    half = np.where(count > 1, half, np.nan)
+    return ratio - half, ratio + half
+
+
 def benjamini_hochberg(p_values: ArrayLike) -> Floats:
     """Return the p-values adjusted so that rejecting those below q keeps false discoveries at q.
 

@@ -1,0 +1,401 @@
+"""Who are the customers: segments by recency, frequency and money (RFM), in named groups.
+
+Two statements run where the orders live: one makes the table of one row a customer and stays there,
+one brings back a row for each segment. `notebooks/02_segmentation.ipynb` is the analysis that this
+module serves; it publishes the customers' segments for the notebooks after it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from cjkit.checks import CjkitError
+from cjkit.engine import Table, text
+from cjkit.labels import Language, display_name, format_number, format_percent, label
+from cjkit.plots.heat import draw_heat
+from cjkit.plots.pairs import draw_pairs
+from cjkit.plots.regions import draw_regions
+from cjkit.statistics import mean_interval, ratio_interval, wilson_interval
+
+DAY_US = 86_400_000_000
+SCORES = (1, 2, 3, 4, 5)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A segment as a rectangle of scores: lowest and highest recency and frequency score."""
+
+    segment: str
+    recency: tuple[int, int]
+    frequency: tuple[int, int]
+
+
+RFM_RULES = (
+    Rule("champions", recency=(4, 5), frequency=(4, 5)),
+    Rule("loyal", recency=(3, 3), frequency=(4, 5)),
+    Rule("potential_loyalists", recency=(4, 5), frequency=(2, 3)),
+    Rule("new_customers", recency=(5, 5), frequency=(1, 1)),
+    Rule("promising", recency=(4, 4), frequency=(1, 1)),
+    Rule("need_attention", recency=(3, 3), frequency=(3, 3)),
+    Rule("about_to_sleep", recency=(3, 3), frequency=(1, 2)),
+    Rule("cannot_lose", recency=(1, 2), frequency=(5, 5)),
+    Rule("at_risk", recency=(1, 2), frequency=(3, 4)),
+    Rule("hibernating", recency=(1, 2), frequency=(1, 2)),
+)
+"""The usual names of RFM, from the best customers to the lost ones: each pair of scores has one."""
+
+
+@dataclass(frozen=True)
+class Segments:
+    """What `assign_segments` found: the segments, and each customer's on the engine.
+
+    Attributes
+    ----------
+    table : DataFrame, one row for each segment that has customers, in the order of the rules
+        `segment`, `customers` (count), `segment_share` (0 to 1, 95% Wilson interval), `orders`
+        (count), `revenue` (net of returns), `revenue_share` (0 to 1; missing unless revenue is
+        positive), `average_order_value` (net revenue an order, 95% interval), `customer_value` (net
+        revenue a customer, 95% interval), `recency_days` (median days since the last order). The
+        bounds of an interval are in `..._low` and `..._high`.
+    customers : Table
+        On the engine, one row for each customer with an order: `customer_id`, `segment`,
+        `recency_score`, `frequency_score`, `monetary_score` (1 to 5, 5 is best), `recency_days`,
+        `orders`, `revenue`.
+    as_of_us : int
+        The moment, in microseconds since 1970, before which orders count.
+    rules : tuple of Rule
+    sql : tuple of str
+        The statements, in order.
+    """
+
+    table: pd.DataFrame
+    customers: Table
+    as_of_us: int
+    rules: tuple[Rule, ...]
+    sql: tuple[str, ...]
+
+    counts: ClassVar[dict[str, tuple[str, ...]]] = {
+        "customers": (
+            "segment_share",
+            "segment_share_low",
+            "segment_share_high",
+            "orders",
+            "revenue",
+            "revenue_share",
+            "average_order_value",
+            "average_order_value_low",
+            "average_order_value_high",
+            "customer_value",
+            "customer_value_low",
+            "customer_value_high",
+            "recency_days",
+        )
+    }
+    formats: ClassVar[dict[str, str]] = {"segment_share": "rate", "revenue_share": "rate"}
+
+    @property
+    def most_valuable(self) -> pd.Series[Any]:
+        """The row of the segment that brings most revenue."""
+        return self.table.sort_values("revenue").iloc[-1]
+
+    def finding(self, language: Language) -> str:
+        """Say which segment brings most revenue, and how much of it."""
+        if self.table["revenue_share"].isna().all():
+            return label("no_orders", language)
+        best = self.table.sort_values("revenue_share", na_position="first").iloc[-1]
+        return label(
+            "segments_finding",
+            language,
+            segment=display_name(best["segment"], "segment", language),
+            customers=format_number(best["customers"], language),
+            segment_share=format_percent(best["segment_share"], language),
+            revenue_share=format_percent(best["revenue_share"], language),
+        )
+
+    def plot(self, *, ax: Axes | None = None, language: Language = "en") -> Axes:
+        """Draw for each segment its share of customers beside its share of revenue."""
+        return draw_pairs(
+            [display_name(value, "segment", language) for value in self.table["segment"]],
+            self.table["segment_share"].to_numpy(dtype=float, na_value=np.nan),
+            self.table["revenue_share"].to_numpy(dtype=float, na_value=np.nan),
+            kinds=(label("segment_share", language), label("revenue_share", language)),
+            write=lambda share: format_percent(share, language),
+            ax=ax,
+        )
+
+
+@dataclass(frozen=True)
+class SegmentGrid:
+    """What `measure_grid` found: how customers and revenue lie over the scores.
+
+    Attributes
+    ----------
+    table : DataFrame, one row for each pair of scores, 25 in all
+        `recency_score`, `frequency_score` (1 to 5), `segment`, `customers` (count), `revenue` and
+        `revenue_share` (0 to 1).
+    rules : tuple of Rule
+    sql : tuple of str
+        The statement.
+    """
+
+    table: pd.DataFrame
+    rules: tuple[Rule, ...]
+    sql: tuple[str, ...]
+
+    counts: ClassVar[dict[str, tuple[str, ...]]] = {"customers": ("revenue", "revenue_share")}
+
+    def finding(self, language: Language) -> str:
+        """Say where most customers lie."""
+        fullest = self.table.sort_values("customers", na_position="first").iloc[-1]
+        if pd.isna(fullest["customers"]) or fullest["customers"] == 0:
+            return label("no_orders", language)
+        return label(
+            "grid_finding",
+            language,
+            recency=fullest["recency_score"],
+            frequency=fullest["frequency_score"],
+            segment=display_name(fullest["segment"], "segment", language),
+            customers=format_number(fullest["customers"], language),
+        )
+
+    def plot(self, *, ax: Axes | None = None, language: Language = "en") -> Axes:
+        """Draw customers as a heat map, recency upwards and frequency to the right."""
+        wide = self.table.pivot(
+            index="recency_score", columns="frequency_score", values="customers"
+        ).sort_index(ascending=False)
+        ax = draw_heat(
+            wide.to_numpy(dtype=float, na_value=np.nan),
+            rows=[str(score) for score in wide.index],
+            columns=[str(score) for score in wide.columns],
+            write=lambda count: format_number(count, language),
+            ax=ax,
+        )
+        draw_regions(
+            [
+                (
+                    display_name(rule.segment, "segment", language),
+                    (rule.frequency[0] - 1, rule.frequency[1] - 1),
+                    (SCORES[-1] - rule.recency[1], SCORES[-1] - rule.recency[0]),
+                )
+                for rule in self.rules
+            ],
+            ax=ax,
+        )
+        ax.set(
+            xlabel=label("frequency_score", language),
+            ylabel=label("recency_score", language),
+        )
+        return ax
+
+
+def assign_segments(
+    orders: Table,
+    *,
+    as_of_us: int | None = None,
+    rules: Sequence[Rule] = RFM_RULES,
+    name: str = "rfm",
+) -> Segments:
+    """Score each customer's recency, frequency and money from 1 to 5 and name the segment.
+
+    Only customers with an order count; order lines without a customer (guests) are left out. Net
+    revenue is the sum of all lines, returns included; an order is a different `order_id` among the
+    lines that are no return; recency is the whole days (of 24 hours) from the last order to
+    `as_of_us`.
+
+    A score is the fifth of the customers in which one stands, by average rank: with n customers, of
+    whom `b` are worse and `t` stand equal (oneself included), it is ceil(5 (b + (t + 1) / 2) / n).
+    Equal customers thus always have equal scores, and a score may have nobody.
+
+    Parameters
+    ----------
+    orders : Table
+        Reads `customer_id`, `order_id`, `ordered_us`, `revenue`, `is_return`.
+    as_of_us : int, optional
+        Only orders before this moment count (microseconds since 1970, UTC); default just after the
+        last order.
+    rules : sequence of Rule
+        Which scores make which segment; every pair of scores must belong to exactly one.
+    name : str, default 'rfm'
+        What the customers' table is called on the engine; one of that name is replaced.
+
+    Returns
+    -------
+    Segments
+
+    Raises
+    ------
+    CjkitError
+        When a pair of scores belongs to no rule or to several.
+    """
+    check_rules(rules)
+    engine = orders.engine
+    if as_of_us is None:
+        last = engine.query(f"select max(ordered_us) as last_us from {orders}")["last_us"].iloc[0]
+        as_of_us = 0 if pd.isna(last) else int(last) + 1
+    scored = _scores_sql(orders, as_of_us)
+    customers_sql = f"""
+        select customer_id, {_segment_sql(rules)} as segment, recency_score, frequency_score,
+            monetary_score, recency_days, orders, revenue
+        from ({scored}) as scored"""
+    customers = engine.materialize(name, customers_sql)
+    summary_sql = f"""
+        select segment, count(*) as customers, sum(orders) as orders, sum(revenue) as revenue,
+            sum(revenue * revenue) as revenue_squared, sum(revenue * orders) as revenue_orders,
+            sum(orders * orders) as orders_squared
+        from {customers} as rfm group by segment"""
+    summary = engine.query(summary_sql).set_index("segment")
+    recency = engine.quantiles(str(customers), "recency_days", [0.5], by=["segment"])
+    summary["recency_days"] = recency.set_index("segment")["p50"]
+    return Segments(
+        _describe(summary, rules), customers, as_of_us, tuple(rules), (customers_sql, summary_sql)
+    )
+
+
+def measure_grid(customers: Table, *, rules: Sequence[Rule] = RFM_RULES) -> SegmentGrid:
+    """Count customers and revenue for each pair of recency and frequency score.
+
+    Parameters
+    ----------
+    customers : Table
+        The table that `assign_segments` made.
+    rules : sequence of Rule
+        The rules that it was made with.
+
+    Returns
+    -------
+    SegmentGrid
+        All 25 pairs; those that nobody has count 0.
+    """
+    check_rules(rules)
+    sql = f"""
+        select recency_score, frequency_score, count(*) as customers, sum(revenue) as revenue
+        from {customers} as rfm group by recency_score, frequency_score"""
+    found = customers.engine.query(sql).set_index(["recency_score", "frequency_score"])
+    places = pd.MultiIndex.from_product([SCORES, SCORES], names=found.index.names)
+    table = found.reindex(places).fillna(0).astype({"customers": int, "revenue": float})
+    table = table.reset_index()
+    table.insert(
+        2,
+        "segment",
+        [
+            next(rule.segment for rule in rules if _holds(rule, r, f))
+            for r, f in zip(table["recency_score"], table["frequency_score"], strict=True)
+        ],
+    )
+    table["revenue_share"] = _share(table["revenue"])
+    return SegmentGrid(table, tuple(rules), (sql,))
+
+
+def check_rules(rules: Sequence[Rule]) -> None:
+    """Raise CjkitError unless every pair of scores belongs to exactly one of `rules`."""
+    for recency in SCORES:
+        for frequency in SCORES:
+            owners = [rule.segment for rule in rules if _holds(rule, recency, frequency)]
+            if len(owners) != 1:
+                belongs = f"to {' and '.join(map(repr, owners))}" if owners else "to no segment"
+                raise CjkitError(
+                    f"rules: recency score {recency} with frequency score {frequency} belongs "
+                    f"{belongs}; each pair of scores from 1 to 5 must belong to exactly one."
+                )
+
+
+def _holds(rule: Rule, recency: int, frequency: int) -> bool:
+    return (
+        rule.recency[0] <= recency <= rule.recency[1]
+        and rule.frequency[0] <= frequency <= rule.frequency[1]
+    )
+
+
+def _scores_sql(orders: Table, as_of_us: int) -> str:
+    """Write the SQL of one row a customer with its figures and scores."""
+    placed = ", ".join(
+        f"2 * rank() over (order by {value} {way}) + count(*) over (partition by {value}) - 1"
+        f" as twice_{score}"
+        for score, value, way in (
+            ("recency", "recency_days", "desc"),
+            ("frequency", "orders", "asc"),
+            ("monetary", "revenue", "asc"),
+        )
+    )
+    # The average rank may be a half: twice the rank keeps the comparison in whole numbers.
+    scores = ", ".join(
+        "1 + "
+        + " + ".join(
+            f"case when 5 * twice_{score} > {2 * fifth} * n then 1 else 0 end"
+            for fifth in SCORES[:-1]
+        )
+        + f" as {score}_score"
+        for score in ("recency", "frequency", "monetary")
+    )
+    return f"""
+        select customer_id, recency_days, orders, revenue, {scores}
+        from (select *, count(*) over () as n, {placed}
+            from (select customer_id, orders, revenue,
+                    cast(floor(({as_of_us} - last_us) / {DAY_US}.0) as bigint) as recency_days
+                from (select customer_id, sum(revenue) as revenue,
+                        count(distinct case when not coalesce(is_return, false) then order_id end)
+                            as orders,
+                        max(case when not coalesce(is_return, false) then ordered_us end) as last_us
+                    from {orders} as lines
+                    where customer_id is not null and ordered_us < {as_of_us}
+                    group by customer_id) as totals
+                where orders > 0) as figures) as placed"""
+
+
+def _segment_sql(rules: Sequence[Rule]) -> str:
+    cases = " ".join(
+        f"when recency_score between {rule.recency[0]} and {rule.recency[1]} and frequency_score"
+        f" between {rule.frequency[0]} and {rule.frequency[1]} then {text(rule.segment)}"
+        for rule in rules
+    )
+    return f"case {cases} end"
+
+
+def _describe(summary: pd.DataFrame, rules: Sequence[Rule]) -> pd.DataFrame:
+    """Turn the sums of each segment into its shares and means with their intervals."""
+    order = [
+        name for name in dict.fromkeys(rule.segment for rule in rules) if name in summary.index
+    ]
+    sums = summary.loc[order].astype(float)
+    customers, orders, revenue = sums["customers"], sums["orders"], sums["revenue"]
+    table = pd.DataFrame({"segment": order, "customers": customers.astype(int).to_numpy()})
+
+    def put(name: str, value: pd.Series[float], interval: tuple[Any, Any]) -> None:
+        table[name] = value.to_numpy()
+        table[f"{name}_low"], table[f"{name}_high"] = map(np.asarray, interval)
+
+    everyone = customers.sum()
+    put("segment_share", customers / everyone, wilson_interval(customers, everyone))
+    table["orders"] = orders.astype(int).to_numpy()
+    table["revenue"] = revenue.to_numpy()
+    table["revenue_share"] = _share(revenue).to_numpy()
+    put(
+        "average_order_value",
+        revenue / orders,
+        ratio_interval(
+            revenue,
+            orders,
+            sums["revenue_squared"],
+            sums["revenue_orders"],
+            sums["orders_squared"],
+            customers,
+        ),
+    )
+    put(
+        "customer_value",
+        revenue / customers,
+        mean_interval(revenue, sums["revenue_squared"], customers),
+    )
+    table["recency_days"] = sums["recency_days"].to_numpy()
+    return table
+
+
+def _share(revenue: pd.Series[float]) -> pd.Series[float]:
+    """Return each part of a sum; missing where the sum is not positive."""
+    return revenue / (revenue.sum() if revenue.sum() > 0 else np.nan)
