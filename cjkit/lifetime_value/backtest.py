@@ -31,7 +31,7 @@ from cjkit.lifetime_value.purchases import (
 )
 from cjkit.lifetime_value.simulation import UNKNOWN, Interval, simulate_totals
 from cjkit.lifetime_value.spend import SpendFit, fit_spend
-from cjkit.plots.bars import draw_bars
+from cjkit.plots.columns import draw_columns
 from cjkit.plots.lines import Line, draw_lines
 from cjkit.statistics import Floats
 
@@ -170,7 +170,7 @@ class Backtest:
 
     def plot(self, *, ax: Axes | None = None, language: Language = "en") -> Axes:
         """Draw the error for a customer of each rule, noted with the error of its total."""
-        ax = draw_bars(
+        ax = draw_columns(
             [label(f"rule.{rule}", language) for rule in self.table["rule"]],
             self.table["root_mean_square_error"].to_numpy(float),
             [_signed_percent(error, language) for error in self.table["error_share"]],
@@ -295,7 +295,7 @@ def _compare_rules(fit: PurchaseFit, horizon: float, scored: pd.DataFrame) -> pd
     later = scored["later_purchases"].to_numpy(float)
     # Who came on the last day has been seen for no time: their pace is unknown, and taken as none.
     pace = np.divide(repeats, age, where=age > 0, out=np.zeros_like(repeats))
-    average = (weights @ repeats) / max(weights @ age, 1e-12) * horizon
+    average = float(weights @ repeats) / max(float(weights @ age), 1e-12) * horizon
     rules: dict[str, Floats] = {
         fit.model: scored["predicted"].to_numpy(float),
         "same_pace": pace * horizon,
@@ -318,8 +318,7 @@ def _compare_rules(fit: PurchaseFit, horizon: float, scored: pd.DataFrame) -> pd
 
 def _by_repeats(scored: pd.DataFrame, sql: str) -> Comparison:
     most = MOST_REPEATS_SHOWN
-    group = scored["repeats"].clip(upper=most)
-    table = _average(scored, group.rename("repeats"))
+    table = _average(scored, "repeats", scored["repeats"].clip(upper=most))
     table["repeats"] = [f"{most}+" if k == most else str(k) for k in table["repeats"]]
     return Comparison(table, "purchases", "repeats", (sql,))
 
@@ -330,16 +329,16 @@ def _by_decile(scored: pd.DataFrame, sql: str) -> Comparison:
     reached = ranked.groupby("predicted", sort=False)["customers"].sum().cumsum()
     before = reached.shift(fill_value=0) / max(reached.max(), 1) if len(reached) else reached
     decile = (ranked["predicted"].map(before) * 10).astype(int) + 1
-    table = _average(ranked, decile.rename("decile"))
+    table = _average(ranked, "decile", decile)
     return Comparison(table, "purchases", "decile", (sql,))
 
 
-def _average(scored: pd.DataFrame, group: pd.Series) -> pd.DataFrame:
+def _average(scored: pd.DataFrame, name: str, group: pd.Series[int]) -> pd.DataFrame:
     """Average what happened and what was predicted over the customers of each group."""
     n = scored["customers"]
     sums = pd.DataFrame(
         {
-            group.name: group,
+            name: group,
             "customers": n,
             "actual_purchases": n * scored["later_purchases"],
             "predicted_purchases": n * scored["predicted"],
@@ -349,9 +348,9 @@ def _average(scored: pd.DataFrame, group: pd.Series) -> pd.DataFrame:
             "predicted_revenue": n * scored["revenue"],
         }
     )
-    table = sums.groupby(group.name, as_index=False).sum(min_count=1)
-    for name in table.columns[2:]:
-        table[name] = table[name] / table["customers"]
+    table: pd.DataFrame = sums.groupby(name, as_index=False).sum(min_count=1)
+    for mean in table.columns[2:]:
+        table[mean] = table[mean] / table["customers"]
     return table
 
 

@@ -54,12 +54,12 @@ class Histories:
         The day of the first purchase is day 0, and the last day of the observation the day before
         `until`.
         """
-        first, last = self.table["first_day"], self.table["last_day"]
         end = pd.Timestamp(self.until) - pd.Timedelta(days=1)
+        first, last = pd.to_datetime(self.table["first_day"]), self.table["last_day"]
         return (
             self.table["repeats"].to_numpy(float),
-            ((last - first) / unit).to_numpy(float),
-            ((end - first) / unit).to_numpy(float),
+            (last - first).to_numpy() / unit.to_timedelta64(),
+            (end - first).to_numpy() / unit.to_timedelta64(),
         )
 
 

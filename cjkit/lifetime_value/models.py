@@ -83,10 +83,8 @@ def maximise(
         values = np.exp(logs)
         height, slope = objective(values)
         away = logs - centre
-        return (
-            (precision * (away @ away) / 2 - height) / customers,
-            (precision * away - slope * values) / customers,
-        )
+        penalty = precision * float(away @ away) / 2
+        return (penalty - height) / customers, (precision * away - slope * values) / customers
 
     found = minimize(
         loss,
@@ -106,7 +104,9 @@ def maximise(
     information = (information + information.T) / 2
     inside = (found > LOG_BOUNDS[0] + 0.1) & (found < LOG_BOUNDS[1] - 0.1)
     converged = bool(inside.all() and np.linalg.eigvalsh(information)[0] > 0)
-    covariance = np.linalg.inv(information) if converged else np.full_like(information, np.nan)
+    covariance = np.full((len(found), len(found)), np.nan)
+    if converged:
+        covariance[:] = np.linalg.inv(information)
     values = np.exp(found)
     return Estimate(names, values, covariance, objective(values)[0], converged)
 
@@ -138,7 +138,7 @@ class PurchaseModel:
     def log_likelihood(self, repeats: ArrayLike, recency: ArrayLike, age: ArrayLike) -> Floats:
         """Return the log-likelihood of each history (equation 6 of Fader, Hardie and Lee)."""
         x, tx, t = _arrays(repeats, recency, age)
-        return (
+        return np.asarray(
             gammaln(self.r + x)
             - gammaln(self.r)
             + betaln(self.a, self.b + x + self.modified)
@@ -165,8 +165,9 @@ class PurchaseModel:
         rate, whose posterior is gamma.
         """
         x, _, t = _arrays(repeats, recency, age)
-        waits = (self.r + x) * (np.log(self.alpha + t) - np.log(self.alpha + t + horizon))
-        return self.probability_active(repeats, recency, age) * -np.expm1(waits)
+        end = self.alpha + t + np.asarray(horizon, dtype=float)
+        waits = (self.r + x) * (np.log(self.alpha + t) - np.log(end))
+        return np.asarray(self.probability_active(repeats, recency, age) * -np.expm1(waits))
 
     def expected_purchases(
         self, horizon: ArrayLike, repeats: ArrayLike, recency: ArrayLike, age: ArrayLike
@@ -181,7 +182,7 @@ class PurchaseModel:
         x, tx, t = _arrays(repeats, recency, age)
         a = self.a if abs(self.a - 1) > 1e-7 else 1 + 1e-7  # at 1 the expression is 0 / 0
         c = a + self.b + x + self.modified - 1
-        share = (self.alpha + t) / (self.alpha + t + horizon)
+        share = (self.alpha + t) / (self.alpha + t + np.asarray(horizon, dtype=float))
         series = hyp2f1(a - 1, a + self.b + self.modified - 1 - self.r, c, 1 - share)
         if_active = c / (a - 1) * (1 - share ** (a - 1) * series)
         return np.asarray(if_active * self.probability_active(x, tx, t))
@@ -298,18 +299,17 @@ def estimate_purchases(
         )
     # The gamma functions need each distinct number of repeats once only.
     counts, place_of = np.unique(x, return_inverse=True)
-    shared = np.bincount(place_of, w)
+    shared = np.asarray(np.bincount(place_of, w), dtype=float)
 
     def objective(values: Floats) -> tuple[float, Floats]:
         return _purchase_likelihood(values, x, tx, t, w, counts, shared, modified)
 
-    buyers = w.sum()
-    pace = 0.5 * (w @ t) / max(w @ x, 1.0)
+    pace = 0.5 * float(w @ t) / max(float(w @ x), 1.0)
     return maximise(
         objective,
         ("r", "alpha", "a", "b"),
         [0.5, max(pace, 1e-3), 1.0, 2.0],
-        customers=buyers,
+        customers=float(w.sum()),
         prior_sd=prior_sd,
     )
 

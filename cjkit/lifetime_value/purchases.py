@@ -15,7 +15,7 @@ from cjkit.engine import Table
 from cjkit.labels import Language, format_number, format_percent, label
 from cjkit.lifetime_value.histories import Histories, Obstacle, end_of, read_histories
 from cjkit.lifetime_value.models import Estimate, PurchaseModel, estimate_purchases
-from cjkit.plots.bars import draw_pairs
+from cjkit.plots.columns import draw_column_pairs
 from cjkit.plots.heat import draw_heat
 from cjkit.statistics import Floats
 
@@ -56,7 +56,7 @@ class Comparison:
 
     def plot(self, *, ax: Axes | None = None, language: Language = "en") -> Axes:
         """Draw two bars for each group: what happened, and what was expected."""
-        ax = draw_pairs(
+        ax = draw_column_pairs(
             [str(name) for name in self.table[self.group]],
             self.table[f"actual_{self.pair}"].to_numpy(float),
             self.table[f"predicted_{self.pair}"].to_numpy(float),
@@ -328,7 +328,7 @@ class PurchaseOutlook:
         ax = draw_heat(
             wide.to_numpy(float),
             rows=[str(number) for number in wide.index],
-            columns=[format_number(days, language) for days in wide.columns],
+            columns=[f"{days:,}" for days in wide.columns],
             write=lambda rate: format_percent(rate, language, digits=0),
             ax=ax,
         )

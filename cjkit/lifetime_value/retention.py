@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -136,7 +136,7 @@ class Retention:
         return label(
             "finding_retention",
             language,
-            period=label(f"period_{self.period}", language, number=1),
+            period=label(f"next_{self.period}", language),
             rate=format_percent(row["repeat_rate"], language),
             low=format_percent(row["repeat_rate_low"], language),
             high=format_percent(row["repeat_rate_high"], language),
@@ -222,8 +222,8 @@ class CohortRevenue:
             index="period_no", columns="cohort", values="revenue_per_customer"
         ).dropna(axis=1, how="all")
         lines = [
-            Line(wide.index, wide[start], _cohort_name(start, self.period, language))
-            for start in wide
+            Line(wide.index, money, _cohort_name(start, self.period, language))
+            for start, money in wide.items()
         ]
         ax = draw_lines(
             lines, write=lambda money: format_money(money, language, digits=0), shaded=True, ax=ax
@@ -405,7 +405,7 @@ def _with_means(sums: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
-def _cohort_name(start: datetime.date, period: str, language: Language) -> str:
+def _cohort_name(start: Any, period: str, language: Language) -> str:
     if period == "1W":
         return format_date(start, language)
     if period == "1Q":

@@ -15,8 +15,8 @@ from cjkit.lifetime_value.purchases import PurchaseFit, make_model
 from cjkit.lifetime_value.spend import SpendFit, make_spend_model
 from cjkit.statistics import Floats
 
-DRAWS = 400
-MOST_SIMULATED = 4_000
+DRAWS = 1_000
+MOST_SIMULATED = 2_000
 
 
 class Interval(NamedTuple):

@@ -16,7 +16,7 @@ from cjkit.labels import Language, format_money, format_number, label
 from cjkit.lifetime_value.histories import Obstacle, customers_sql, day, end_of
 from cjkit.lifetime_value.models import Estimate, SpendModel, estimate_spend
 from cjkit.lifetime_value.purchases import FEWEST_REPEAT_CUSTOMERS, describe
-from cjkit.plots.bars import draw_density
+from cjkit.plots.columns import draw_density
 from cjkit.statistics import Floats
 
 BINS_PER_LOG = 200

@@ -16,7 +16,7 @@ from cjkit.lifetime_value.histories import Obstacle, customers_sql
 from cjkit.lifetime_value.purchases import PurchaseFit
 from cjkit.lifetime_value.simulation import DRAWS, UNKNOWN, Interval, simulate_totals
 from cjkit.lifetime_value.spend import SpendFit
-from cjkit.plots.bars import draw_bars
+from cjkit.plots.columns import draw_columns
 
 MONTH = pd.Timedelta(days=365.25) / 12
 
@@ -102,7 +102,7 @@ class Value:
 
     def plot(self, *, ax: Axes | None = None, language: Language = "en") -> Axes:
         """Draw the mean value of each decile, noted with its share of the total."""
-        ax = draw_bars(
+        ax = draw_columns(
             [str(decile) for decile in self.table["decile"]],
             self.table["value_per_customer"].to_numpy(float),
             [format_percent(share, language, digits=0) for share in self.table["value_share"]],

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
 from cjkit.plots import theme
@@ -31,13 +33,13 @@ def draw_lines(
     *,
     write: Callable[[float], str],
     shaded: bool = False,
-    mark: tuple[float, str] | None = None,
+    mark: tuple[Any, str] | None = None,
     ax: Axes | None = None,
 ) -> Axes:
     """Draw curves; `write` gives the words of the vertical scale.
 
     With `shaded` the lines are an ordered family: colours run from dark (first) to light (last) and
-    the names of at most five stand in the legend. `mark` is a place on the horizontal scale at
+    the names of at most five stand in the legend. `mark` is a place on the horizontal scale (a number or a day) at
     which a vertical line stands, and its words.
     """
     ax = ax if ax is not None else plt.subplots()[1]
@@ -74,6 +76,8 @@ def draw_lines(
             fontsize=9,
             color=theme.MUTED,
         )
+    if all(np.issubdtype(np.asarray(line.x).dtype, np.integer) for line in lines):
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.yaxis.set_major_formatter(lambda value, _: write(value))
     if lines:
         ax.legend(loc="best")
