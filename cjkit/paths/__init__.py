@@ -1,0 +1,25 @@
+"""Paths: which way customers take, where they go next, and which ways lead to a conversion.
+
+A journey is a customer's events one after another; a silence longer than `gap` ends it. Everything
+is counted where the prepared log lives, on the columns that its preparation stored (`step_no`,
+`next_event`, `next_touchpoint`, `microseconds_to_next`); what comes back is bounded by the places
+that the company has. `notebooks/05_paths.ipynb` is the analysis that this module serves.
+"""
+
+from cjkit.paths.flow import Flow, measure_flow
+from cjkit.paths.journeys import Journeys, rank_journeys
+from cjkit.paths.moves import ENTRY, EXIT, OPEN, Level
+from cjkit.paths.transitions import Transitions, measure_transitions
+
+__all__ = [
+    "ENTRY",
+    "EXIT",
+    "OPEN",
+    "Flow",
+    "Journeys",
+    "Level",
+    "Transitions",
+    "measure_flow",
+    "measure_transitions",
+    "rank_journeys",
+]

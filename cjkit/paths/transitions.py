@@ -1,0 +1,247 @@
+"""Transitions: from each place, where customers go next, how soon, and how often not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import pandas as pd
+from matplotlib.axes import Axes
+
+from cjkit.checks import parse_duration
+from cjkit.engine import Table, text
+from cjkit.events import Period
+from cjkit.labels import OTHER, Language, display_name, format_number, format_percent, label
+from cjkit.paths.moves import (
+    ENTRY,
+    EXIT,
+    Level,
+    Moves,
+    check_top,
+    during,
+    find_moves,
+    refuse_split,
+    shortened,
+)
+from cjkit.plots.heat import draw_heat
+from cjkit.statistics import wilson_interval
+
+_DRAWN = 10
+_WAITS = {"p10": "wait_p10_us", "p50": "wait_p50_us", "p90": "wait_p90_us"}
+
+
+@dataclass(frozen=True)
+class Transitions:
+    """What `measure_transitions` found: where customers go from each place.
+
+    Attributes
+    ----------
+    table : DataFrame, one row for each pair of places (and each value of `by`), most moves first
+        `origin` and `target` (`(entry)` as origin: a journey begins; `(exit)` as target: it ends),
+        `moves` (count), `customers` (people who made them), `share` of the moves from `origin`
+        (0 to 1) with `share_low` and `share_high`, and how long the move took in microseconds:
+        `wait_p10_us`, `wait_p50_us`, `wait_p90_us` (missing for entries and exits).
+    level : str
+        What a place is: 'event', 'touchpoint', 'channel' or 'stage'.
+    gap : Timedelta
+        The longest silence inside a journey.
+    by : str or None
+        The column that the counts are split by.
+    sql : tuple of str
+        The statements that made the counts, in order.
+    """
+
+    table: pd.DataFrame
+    level: Level
+    gap: pd.Timedelta
+    by: str | None
+    sql: tuple[str, ...]
+
+    counts: ClassVar[dict[str, tuple[str, ...]]] = {
+        "customers": ("moves", "share", "share_low", "share_high", *_WAITS.values())
+    }
+
+    @property
+    def formats(self) -> dict[str, str]:
+        """What the columns hold whose names do not say it."""
+        return {"origin": self.level, "target": self.level}
+
+    @property
+    def largest_move(self) -> pd.Series[Any] | None:
+        """The row with most moves from one place to another; None where there is none."""
+        inner = (self.table["origin"] != ENTRY) & (self.table["target"] != EXIT)
+        found = self.table[inner & self.table["share"].notna()]
+        return None if found.empty else found.iloc[0]
+
+    def finding(self, language: Language) -> str:
+        """Say the most frequent move, and what share of all moves from its origin it is."""
+        row = self.largest_move
+        if row is None:
+            return label("no_moves", language)
+        return label(
+            "largest_move",
+            language,
+            origin=display_name(row["origin"], self.level, language),
+            target=display_name(row["target"], self.level, language),
+            share=format_percent(row["share"], language),
+            low=format_percent(row["share_low"], language),
+            high=format_percent(row["share_high"], language),
+            moves=format_number(row["moves"], language),
+        )
+
+    def plot(self, *, ax: Axes | None = None, language: Language = "en") -> Axes:
+        """Draw the shares as a heat map: a row for each place left, a column for each reached."""
+        refuse_split(self.by)
+        order = self.table.groupby("origin")["moves"].sum().sort_values(ascending=False).index
+        places = [place for place in order if place not in (ENTRY, OTHER)][:_DRAWN]
+        wide = self.table.pivot(index="origin", columns="target", values="share")
+        rows, columns = [ENTRY, *places], [*places, EXIT]
+        ax = draw_heat(
+            wide.reindex(index=rows, columns=columns).to_numpy(dtype=float),
+            rows=[display_name(place, self.level, language) for place in rows],
+            columns=[display_name(place, self.level, language) for place in columns],
+            write=lambda share: format_percent(share, language, digits=0),
+            ax=ax,
+        )
+        ax.set(xlabel=label("target", language), ylabel=label("origin", language))
+        ax.set_title(label("transitions_title", language))
+        return ax
+
+
+def measure_transitions(
+    events: Table,
+    *,
+    level: Level = "touchpoint",
+    gap: str | pd.Timedelta = "30D",
+    repeats: bool = False,
+    without: Collection[str] = (),
+    top: int = 20,
+    by: str | None = None,
+    period: Period | None = None,
+) -> Transitions:
+    """Count the moves from each place to the next, the beginnings of journeys and their ends.
+
+    A customer's next event is a move when it comes at most `gap` later. Otherwise the journey has
+    ended (`(exit)`), and the next event, if there is one, begins another (`(entry)`). Only events
+    at least `gap` before the log's last event count, since later on an end cannot be told from a
+    journey that still goes on.
+
+    Parameters
+    ----------
+    events : Table
+        The prepared log, or all events of some of its customers.
+    level : {'touchpoint', 'event', 'channel', 'stage'}
+        What a place is. An event without one is at the place `(missing)`.
+    gap : str or Timedelta, default '30D'
+        The longest silence inside a journey, with its unit; '30m' gives single visits.
+    repeats : bool, default False
+        Whether to count moves from a place to itself.
+    without : collection of str
+        Events to leave out as if they had not been, such as mails that the company sends.
+    top : int, default 20
+        Places beyond the `top` with most events become `(other)`.
+    by : str, optional
+        A column of customers, of a saved table (`segments.segment`), or of events (then the value
+        at the event that is left, or entered).
+    period : Period, optional
+        Only events in it count as left or entered.
+
+    Returns
+    -------
+    Transitions
+
+    Raises
+    ------
+    CjkitError
+        When `level` or `by` is unknown, `gap` has no unit, or `top` is below 1.
+
+    Notes
+    -----
+    The interval of a share is Wilson's with the people who left the origin as its sample, not the
+    moves: one person's moves resemble each other, and counting each as a witness of its own would
+    make the interval too narrow.
+
+    Examples
+    --------
+    >>> found = measure_transitions(events, level="event", gap="1h")
+    >>> found.table[["origin", "target", "moves", "customers", "share"]].round(2)
+        origin  target  moves  customers  share
+    0  (entry)    view      3          3   1.00
+    1     view    cart      2          2   0.67
+    2     cart  (exit)      1          1   0.50
+    3     cart     buy      1          1   0.50
+    4     view  (exit)      1          1   0.33
+    """
+    moves = find_moves(events, level, gap, by, without)
+    check_top(top)
+    left = _left(moves, top, period, repeats=repeats)
+    both = f"{left} union all {_entered(moves, top, period)}"
+    keys = ", ".join([*moves.keys, "origin"])
+    pairs = f"""
+        select {keys}, target, count(*) as moves, count(distinct customer_id) as customers
+        from ({both}) as ways group by {keys}, target"""
+    people = f"""
+        select {keys}, count(distinct customer_id) as people
+        from ({both}) as ways group by {keys}"""
+    waits = events.engine.quantiles(
+        f"({left})", "measured_us", (0.1, 0.5, 0.9), (*moves.keys, "origin", "target")
+    )
+    origin = [*moves.keys, "origin"]
+    table = events.engine.query(pairs).merge(events.engine.query(people), on=origin)
+    table = table.merge(waits.rename(columns=_WAITS).drop(columns="n"), "left", [*origin, "target"])
+    table["share"] = table["moves"] / table.groupby(origin)["moves"].transform("sum")
+    table["share_low"], table["share_high"] = wilson_interval(
+        table["share"] * table["people"], table["people"]
+    )
+    table = table.sort_values(
+        [*moves.keys, "moves", "origin", "target"],
+        ascending=[*(True for _ in moves.keys), False, True, True],
+        ignore_index=True,
+    )
+    rates = ["share", "share_low", "share_high"]
+    table = table[[*origin, "target", "moves", "customers", *rates, *_WAITS.values()]]
+    return Transitions(
+        moves.named(table), level, parse_duration(gap, name="gap"), by, (pairs, people)
+    )
+
+
+def _left(moves: Moves, top: int, period: Period | None, *, repeats: bool) -> str:
+    """Write the SQL of the events that customers went on from, or ended with."""
+    return f"""
+        select {_listed(moves.keys)}{_shown(moves, "here", top)} as origin,
+            {_shown(moves, "target", top)} as target, customer_id,
+            case when target = {text(EXIT)} then null else measured_us end as measured_us
+        from {moves.sql} as moves
+        where occurred_us <= {moves.known_until_us} and {during(period)}
+            and {"1 = 1" if repeats else "target <> here"}"""
+
+
+def _entered(moves: Moves, top: int, period: Period | None) -> str:
+    """Write the SQL of the events that began a journey: a customer's first, or after a silence.
+
+    An event after a silence is found from the event before it, so that nothing must be sorted.
+    """
+    entered_us = "occurred_us + waited_us"
+    return f"""
+        select {_listed(moves.keys)}{text(ENTRY)} as origin, {_shown(moves, "here", top)} as target,
+            customer_id, null as measured_us
+        from {moves.sql} as moves
+        where step_no = 1 and occurred_us <= {moves.known_until_us} and {during(period)}
+        union all
+        select {_listed(f"next_{key} as {key}" for key in moves.keys)}{text(ENTRY)} as origin,
+            {_shown(moves, "next_here", top)} as target, customer_id, null as measured_us
+        from {moves.sql} as moves
+        where waited_us > {moves.gap_us} and {entered_us} <= {moves.known_until_us}
+            and {during(period, entered_us)}"""
+
+
+def _shown(moves: Moves, place: str, top: int) -> str:
+    """Write the SQL of a place as the table shows it: the rare ones together."""
+    if len(moves.places) <= top:
+        return place
+    return shortened(place, [*moves.places[:top], EXIT])
+
+
+def _listed(keys: Iterable[str]) -> str:
+    return "".join(f"{key}, " for key in keys)
