@@ -26,7 +26,7 @@ MISSING = "(missing)"
 OTHER = "(other)"
 NO_VALUE = "–"
 
-Names = Mapping[str, Mapping[str, Mapping[str, str]]]
+Names = Mapping[str, Mapping[str, Mapping[Language, str]]]
 
 _LOCALES: dict[Language, str] = {"en": "en_GB", "ja": "ja_JP"}
 

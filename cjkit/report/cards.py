@@ -20,10 +20,9 @@ Headline = Mapping[str, Any]
 
 def write_card(figure: Headline, language: Language) -> str:
     """Return one headline figure, as `headline` records it, as an HTML card."""
-    value = label("hidden", language) if figure["is_masked"] else write_figure(figure, language)
     parts = [
         f"<dt>{escape(label(figure['key'], language))}</dt>",
-        f'<dd class="cj-value">{escape(value)}</dd>',
+        f'<dd class="cj-value">{escape(_value(figure, language))}</dd>',
         _change(figure, language),
         _interval(figure, language),
         _note(figure, language),
@@ -31,9 +30,24 @@ def write_card(figure: Headline, language: Language) -> str:
     return f'<dl class="cj-card">{"".join(parts)}</dl>'
 
 
+def write_line(figure: Headline, language: Language) -> str:
+    """Return one headline figure as a line of a list: name, figure and change."""
+    change = _difference(figure, language)
+    return (
+        f"<div><dt>{escape(label(figure['key'], language))}</dt>"
+        f'<dd><span class="cj-value">{escape(_value(figure, language))}</span> '
+        f'<span class="cj-change cj-{_tone(figure) if change else "even"}">{escape(change)}</span>'
+        "</dd></div>"
+    )
+
+
 def write_figure(figure: Headline, language: Language, *, name: str = "value") -> str:
     """Write one number of a headline figure (`value`, `low`, `high`, `previous`) in its unit."""
     return _write(figure[name], figure["kind"], language)
+
+
+def _value(figure: Headline, language: Language) -> str:
+    return label("hidden", language) if figure["is_masked"] else write_figure(figure, language)
 
 
 def _write(value: float | None, kind: str, language: Language) -> str:
@@ -52,40 +66,38 @@ def _write(value: float | None, kind: str, language: Language) -> str:
 
 
 def _change(figure: Headline, language: Language) -> str:
-    """Say how far the figure is from the period before.
-
-    A rate changes by points, everything else in per cent. A change within the figure's interval
-    is shown without a colour: it may be chance.
-    """
-    value, previous = figure["value"], figure["previous"]
-    if value is None or previous is None or (figure["kind"] != "rate" and not previous):
+    """Say how far the figure is from the period before, and what it was then."""
+    if not (words := _difference(figure, language)):
         return ""
-    if figure["kind"] == "rate":
-        change = value - previous
-        number = (
-            f"{format_number(100 * abs(change), language, digits=1)} {label('points', language)}"
-        )
-    else:
-        change = (value - previous) / abs(previous)
-        number = format_percent(abs(change), language)
-    arrow, sign = ("▲", "+") if change > 0 else ("▼", "−") if change < 0 else ("■", "±")
-    words = label(
+    before = label(
         "against_previous", language, previous=write_figure(figure, language, name="previous")
     )
-    mark = f'<span class="cj-mark" aria-hidden="true">{arrow}</span>'
     return (
-        f'<dd class="cj-change cj-{_tone(figure, change)}">{mark} '
-        f"<b>{escape(sign + number)}</b> <span>{escape(words)}</span></dd>"
+        f'<dd class="cj-change cj-{_tone(figure)}"><b>{escape(words)}</b> '
+        f"<span>{escape(before)}</span></dd>"
     )
 
 
-def _tone(figure: Headline, change: float) -> str:
-    """Say whether a change is good, bad or neither."""
-    low, high, previous = figure["low"], figure["high"], figure["previous"]
+def _difference(figure: Headline, language: Language) -> str:
+    """Write the change with its arrow: a rate's in points, any other figure's in per cent."""
+    value, previous, kind = figure["value"], figure["previous"], figure["kind"]
+    if value is None or previous is None or (kind != "rate" and not previous):
+        return ""
+    arrow, sign = ("▲", "+") if value > previous else ("▼", "−") if value < previous else ("", "±")
+    if kind == "rate":
+        number = format_number(100 * abs(value - previous), language, digits=1)
+        return f"{arrow} {sign}{number} {label('points', language)}".strip()
+    return f"{arrow} {sign}{format_percent(abs(value / previous - 1), language)}".strip()
+
+
+def _tone(figure: Headline) -> str:
+    """Say whether a change is good, bad or neither: within its interval it may be chance."""
+    value, previous = figure["value"], figure["previous"]
+    low, high = figure["low"], figure["high"]
     within = low is not None and high is not None and low <= previous <= high
-    if figure["better"] is None or change == 0 or within:
+    if figure["better"] is None or value == previous or within:
         return "even"
-    return "good" if (change > 0) == (figure["better"] == "up") else "bad"
+    return "good" if (value > previous) == (figure["better"] == "up") else "bad"
 
 
 def _interval(figure: Headline, language: Language) -> str:
@@ -94,7 +106,7 @@ def _interval(figure: Headline, language: Language) -> str:
         limits = [write_figure(figure, language, name=name) for name in ("low", "high")]
         parts.append(label("interval_of", language, low=limits[0], high=limits[1]))
     if figure["n"] is not None:
-        parts.append(f"n = {format_number(figure['n'], language)}")
+        parts.append(f"n\u00a0=\u00a0{format_number(figure['n'], language)}")
     return f'<dd class="cj-range">{escape(" · ".join(parts))}</dd>' if parts else ""
 
 

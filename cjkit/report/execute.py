@@ -113,7 +113,7 @@ def execute(
     manager = kernels.start(name)
     succeeded = False
     try:
-        executed = papermill.execute_notebook(
+        executed: NotebookNode = papermill.execute_notebook(
             notebook,
             None,
             parameters=dict(parameters),

@@ -14,10 +14,11 @@ import hashlib
 import io
 import re
 from collections.abc import Iterable, Mapping
+from copy import copy
 from dataclasses import dataclass
 from functools import cache
 from html import escape
-from importlib import resources
+from importlib import metadata, resources
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,6 @@ from fontTools.ttLib import TTFont
 from nbformat import NotebookNode
 from pygments.formatters import HtmlFormatter
 
-import cjkit
 from cjkit.labels import LANGUAGES, Language, format_number, label
 from cjkit.plots.theme import FONTS, font_file
 from cjkit.report.cards import write_card
@@ -35,6 +35,10 @@ from cjkit.report.show import HEADLINE, style
 
 TEMPLATES = Path(str(resources.files(__package__))) / "templates"
 BRIEF_FINDINGS = 8
+PAGE_WORDS = (
+    *("skip", "code", "print", "contents", "overview", "in_brief", "parameters", "live_only"),
+    *("other_pages", "key_figures", "reports", "cannot", "past_runs", "about_run"),
+)
 
 Words = Mapping[Language, str]
 Facts = list[tuple[str, str]]
@@ -138,7 +142,7 @@ def read_chapter(
         output for cell in notebook.cells for output in cell.get("outputs", []) if "data" in output
     ]
     sentences: dict[str, dict[Language, str]] = {}
-    tables = []
+    tables: list[ShownTable] = []
     for output in outputs:
         about = output.metadata.get("cjkit", {})
         if about.get("finding"):
@@ -172,13 +176,14 @@ def write_page(chapter: Chapter, edition: Edition, language: Language) -> str:
         "lead": lead,
         "has_code": True,
         "facts": facts(edition, language),
+        "quality": edition.quality[language],
         "cards": [write_card(figure, language) for figure in chapter.headlines],
         "findings": shown_findings(chapter, language, most=BRIEF_FINDINGS),
         "parameters": list(chapter.shown_parameters.items()),
         "before": _link(edition, place - 1, language),
         "after": _link(edition, place + 1, language),
     }
-    exporter = nbconvert.HTMLExporter(
+    exporter = nbconvert.HTMLExporter(  # type: ignore[no-untyped-call]
         template_name="cjkit", extra_template_basedirs=[str(TEMPLATES)], embed_images=False
     )
     html, _ = exporter.from_notebook_node(notebook, resources={"cjkit": page})
@@ -188,20 +193,17 @@ def write_page(chapter: Chapter, edition: Edition, language: Language) -> str:
 def frame(edition: Edition, language: Language, *, name: str, title: str) -> dict[str, Any]:
     """Return what the frame of a page needs: its head, its bar, its list of pages and its foot."""
     script = read_template("page.js")
-    words = ("skip", "code", "print", "contents", "overview", "in_brief", "parameters")
-    words += ("live_only", "other_pages", "data_quality", "key_figures", "reports", "cannot")
-    words += ("past_runs", "about_run")
     return {
         "name": name,
         "title": title,
         "language": language,
         "company": edition.company[language],
         "period": edition.period[language],
-        "version": cjkit.__version__,
+        "version": metadata.version("cjkit"),
         "policy": policy(script),
-        "style": read_template("page.css") + style() + _highlighting(),
+        "style": style() + read_template("page.css") + _highlighting(),
         "script": script,
-        "words": {word: label(f"page_{word}", language) for word in words},
+        "words": {word: label(f"page_{word}", language) for word in PAGE_WORDS},
         "others": [
             {
                 "language": other,
@@ -212,7 +214,7 @@ def frame(edition: Edition, language: Language, *, name: str, title: str) -> dic
             if other != language
         ],
         "chapters": [_link(edition, place, language) for place in range(len(edition.headings))],
-        "foot": label("page_foot", language, version=cjkit.__version__, run=edition.run),
+        "foot": label("page_foot", language, version=metadata.version("cjkit"), run=edition.run),
     }
 
 
@@ -265,7 +267,8 @@ def _one_language(chapter: Chapter, language: Language) -> tuple[NotebookNode, s
     files = {table.key: table.file for table in chapter.tables}
     others = set(LANGUAGES) - {language}
     lead = None
-    cells = []
+    sections: list[list[NotebookNode]] = [[]]
+    emptied = [False]
     for cell in chapter.notebook.cells:
         tags = set(cell.metadata.get("tags", []))
         if tags & others and language not in tags:
@@ -273,13 +276,25 @@ def _one_language(chapter: Chapter, language: Language) -> tuple[NotebookNode, s
         if cell.cell_type == "markdown" and lead is None:
             lead = re.sub(r"\A\s*# .*\n?", "", cell.source)
             continue
+        if cell.cell_type == "markdown" and cell.source.lstrip().startswith("#"):
+            sections.append([])
+            emptied.append(False)
         if cell.cell_type == "code":
-            outputs = [
-                _linked(output, files) for output in cell.outputs if _is_for(output, language)
-            ]
-            cell = NotebookNode({**cell, "outputs": outputs})
-        cells.append(cell)
-    return NotebookNode({**chapter.notebook, "cells": cells}), lead or ""
+            emptied[-1] |= any(HEADLINE in output.get("data", {}) for output in cell.outputs)
+            kept = [_linked(output, files) for output in cell.outputs if _is_for(output, language)]
+            cell = copy(cell)
+            cell["outputs"] = kept
+        sections[-1].append(cell)
+    # A section that only records headline figures says nothing here: they stand at the top.
+    cells = [
+        cell
+        for section, is_emptied in zip(sections, emptied, strict=True)
+        if not is_emptied or any(cell.get("outputs") for cell in section)
+        for cell in section
+    ]
+    notebook = copy(chapter.notebook)
+    notebook["cells"] = cells
+    return notebook, lead or ""
 
 
 def _is_for(output: NotebookNode, language: Language) -> bool:
@@ -288,7 +303,7 @@ def _is_for(output: NotebookNode, language: Language) -> bool:
         return bool(output.name == "stdout")
     if HEADLINE in output.get("data", {}):
         return False
-    return output.get("metadata", {}).get("cjkit", {}).get("language", language) == language
+    return bool(output.get("metadata", {}).get("cjkit", {}).get("language", language) == language)
 
 
 def _linked(output: NotebookNode, files: Mapping[str, str]) -> NotebookNode:
@@ -301,7 +316,9 @@ def _linked(output: NotebookNode, files: Mapping[str, str]) -> NotebookNode:
         f'<a class="cj-download" href="../tables/{escape(file)}" download>CSV</a>' if file else ""
     )
     html = output.data["text/html"].replace("<!--csv-->", link)
-    return NotebookNode({**output, "data": {"text/html": html}})
+    linked = copy(output)
+    linked["data"] = {"text/html": html}
+    return linked
 
 
 def _link(edition: Edition, place: int, language: Language) -> dict[str, str] | None:
@@ -329,12 +346,11 @@ def _number_headings(html: str) -> tuple[str, str]:
 
     def number(match: re.Match[str]) -> str:
         level, words = match[1], re.sub(r"<a class=\"anchor-link\".*?</a>", "", match[2])
-        items.append(
-            f'<li><a class="h{level}" href="#s{len(items) + 1}">{re.sub("<[^>]+>", "", words)}</a></li>'
-        )
+        plain = re.sub("<[^>]+>", "", words)
+        items.append(f'<li><a class="h{level}" href="#s{len(items) + 1}">{plain}</a></li>')
         return f'<h{level} id="s{len(items)}">{words}</h{level}>'
 
-    html = re.sub(r'<h([23]) id="[^"]*">(.*?)</h\1>(?<!brief)', number, html, flags=re.DOTALL)
+    html = re.sub(r'<h([23]) id="[^"]*">(.*?)</h\1>', number, html, flags=re.DOTALL)
     return html, f'<ul class="contents">{"".join(items)}</ul>' if items else ""
 
 

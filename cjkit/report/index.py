@@ -1,4 +1,4 @@
-"""The front of a run: its overview in each language, the page that chooses one, and the manifest."""
+"""The front of a report: its overview in each language, and the way to the last one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader
 
 from cjkit.labels import Language, format_number, label
-from cjkit.report.cards import write_card
+from cjkit.report.cards import write_card, write_line
 from cjkit.report.export import (
     TEMPLATES,
     Chapter,
@@ -59,12 +59,13 @@ def write_home(
     """
     page = frame(edition, language, name="index", title=label("page_title", language))
     for link, chapter in zip(page["chapters"], chapters, strict=True):
+        link["figures"] = [write_line(figure, language) for figure in chapter.headlines[1:]]
         link["findings"] = shown_findings(chapter, language, most=CARD_FINDINGS)
     page |= {
         "has_code": False,
         "facts": facts(edition, language),
         "quality": edition.quality[language],
-        "cards": [write_card(figure, language) for c in chapters for figure in c.headlines],
+        "cards": [write_card(c.headlines[0], language) for c in chapters if c.headlines],
         "cannot": [
             {"title": name, "reason": say_in(reason, language)} for name, reason in cannot.items()
         ],
@@ -143,5 +144,5 @@ def _about(manifest: Manifest, language: Language) -> Facts:
 
 
 def _environment() -> Environment:
-    """Return the reader of templates; each value that comes from data is escaped where it stands."""
+    """Return the reader of templates, in which each value is escaped where it stands."""
     return Environment(loader=FileSystemLoader(TEMPLATES / "cjkit"), autoescape=False)

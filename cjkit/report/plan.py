@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -130,10 +131,11 @@ def kit_notebooks() -> Iterable[Path]:
 def _read_notebook(path: Path) -> NotebookNode:
     """Read a notebook; a file that is none is named."""
     try:
-        return nbformat.read(path, as_version=4)
+        notebook: NotebookNode = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
     except (nbformat.reader.NotJSONError, nbformat.ValidationError, AttributeError) as error:
         reason = str(error).splitlines()[0]
         raise CjkitError(f"{path.name} is no notebook: {reason}") from error
+    return notebook
 
 
 def _order(names: Collection[str], needs: Mapping[str, Sequence[str]]) -> list[str]:
@@ -225,7 +227,9 @@ def _runnable(notebook: NotebookNode) -> NotebookNode:
         if LEFT_OUT.intersection(cell.metadata.get("tags", [])):
             continue
         if cell.cell_type == "code":
-            about = {**cell.metadata, "cjkit": {"cell": number}}
-            cell = NotebookNode({**cell, "metadata": NotebookNode(about), "outputs": []})
+            cell["outputs"] = []
+            cell.metadata["cjkit"] = {"cell": number}
         cells.append(cell)
-    return NotebookNode({**notebook, "cells": cells})
+    runnable = copy(notebook)
+    runnable["cells"] = cells
+    return runnable

@@ -21,10 +21,12 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import cjkit
+import pandas as pd
+
 from cjkit import labels, privacy
 from cjkit.checks import CjkitError
 from cjkit.cleansing import Prepared, prepare
+from cjkit.engine import DuckDB, text
 from cjkit.events import Period
 from cjkit.labels import Language, format_date, format_number, format_percent, label
 from cjkit.project import Project
@@ -35,7 +37,7 @@ from cjkit.report.plan import Planned, notebook_files, plan_notebooks
 
 CELL_TIMEOUT = 1800.0
 STALE_AFTER = 24 * 3600
-VERSIONS = ("duckdb", "pandas", "numpy", "scipy", "matplotlib", "papermill", "nbconvert")
+VERSIONS = ("cjkit", "duckdb", "pandas", "numpy", "scipy", "matplotlib", "papermill", "nbconvert")
 
 Say = Callable[[str], None]
 
@@ -205,14 +207,13 @@ def _edition(
         made_at=began.astimezone(ZoneInfo(project.project.time_zone)),
         period=_days(period, languages),
         previous=_days(previous, languages),
-        quality=_quality(prepared, languages),
+        quality=_quality(_ledger(prepared, "row"), languages),
         headings=tuple(planned.heading for planned in plan),
     )
 
 
-def _quality(prepared: Prepared, languages: Sequence[Language]) -> Words:
-    """Say what became of the rows that were read, from the gate's ledger."""
-    ledger = prepared.ledger
+def _quality(ledger: pd.DataFrame, languages: Sequence[Language]) -> Words:
+    """Say what became of the rows that were read, from the gate's ledger of rows."""
     made = int(ledger["made"].sum())
     words = {}
     for language in languages:
@@ -224,6 +225,16 @@ def _quality(prepared: Prepared, languages: Sequence[Language]) -> Words:
             "quality_line", language, made=format_number(made, language), **shares
         )
     return words
+
+
+def _ledger(prepared: Prepared, name: str) -> pd.DataFrame:
+    """Return one of the ledgers that the gate wrote beside the log."""
+    path = text(str(prepared.folder / f"gate_{name}_ledger.parquet"))
+    engine = DuckDB(threads=1)
+    try:
+        return engine.query(f"select * from read_parquet({path})")
+    finally:
+        engine.close()
 
 
 def _days(period: Period, languages: Sequence[Language]) -> Words:
@@ -324,9 +335,12 @@ def _manifest(
         "as_of": prepared.as_of.isoformat(),
         "period": edition.period,
         "languages": edition.languages,
-        "data": {"fingerprint": prepared.fingerprint},
+        "data": {"fingerprint": prepared.fingerprint, **prepared.facts},
+        "ledgers": {
+            f"{name}s": json.loads(_ledger(prepared, name).to_json(orient="records"))
+            for name in ("record", "row")
+        },
         "versions": {
-            "cjkit": cjkit.__version__,
             "python": platform.python_version(),
             **versions,
         },

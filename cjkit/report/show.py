@@ -1,8 +1,8 @@
 """Showing results: what was found in a sentence, the picture, the table and the SQL behind them.
 
-A notebook ends each section in one `show(result)`. One execution serves every language of the run:
-each gets an output of its own, whose metadata says which language it is in. All that comes from data
-is escaped, and small cells are masked before anything is written.
+A notebook ends each section in one `show(result)`. One execution serves all languages of the run:
+each gets an output of its own, whose metadata says which language it is in. All that comes from
+data is escaped, and small cells are masked before anything is written.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def show(
         elif place == 0 and table and rows is not None and not rows.empty:
             bundle["text/csv"] = write_csv(rows)
         about = {"language": language, "name": name, "key": key, "finding": finding}
-        display(bundle, raw=True, metadata={"cjkit": about})
+        display(bundle, raw=True, metadata={"cjkit": about})  # type: ignore[no-untyped-call]
 
 
 def render(
@@ -161,7 +161,7 @@ def headline(
     bundle = {HEADLINE: about, "text/plain": f"{key}: {about['value']}"}
     if not _is_report():
         bundle["text/html"] = f"<style>{style()}</style>{write_card(about, languages()[0])}"
-    display(bundle, raw=True)
+    display(bundle, raw=True)  # type: ignore[no-untyped-call]
 
 
 def write_csv(table: pd.DataFrame) -> str:
@@ -262,8 +262,8 @@ def _folded_table(
         why = label("hidden_why", language, people=min_cell())
         note = f'<p class="cj-range">{escape(why)}</p>'
     return (
-        f'<details class="cj-table"{is_open}><summary>{escape(words)}</summary>'
-        f'<div class="cj-scroll" tabindex="0">{written}</div>{note}</details><!--csv-->'
+        f'<!--csv--><details class="cj-table"{is_open}><summary>{escape(words)}</summary>'
+        f'<div class="cj-scroll" tabindex="0">{written}</div>{note}</details>'
     )
 
 
@@ -289,4 +289,5 @@ def _plain(figure: Any) -> float | None:
     """Return a number that JSON knows, or None for a missing one."""
     if figure is None or figure is pd.NA or not math.isfinite(figure):
         return None
-    return figure.item() if hasattr(figure, "item") else figure
+    number: float = figure.item() if hasattr(figure, "item") else figure
+    return number

@@ -88,7 +88,8 @@ def write_table(
     shown = table.head(SHOWN_ROWS)
     bounds = {bound for name in table for bound in _interval(table, str(name))}
     cells = pd.DataFrame(index=shown.index)
-    words, figures = {}, []
+    words: dict[str, Any] = {}
+    figures: list[str] = []
     for place, name in enumerate(map(str, table.columns)):
         if name in bounds:
             continue
@@ -110,13 +111,19 @@ def write_table(
                 for cell, gone in zip(written, hidden[name], strict=False)
             ]
         cells[key] = written
-        words[key] = html(escape(label(name, language)))
+        words[key] = html(escape(_head(name, language)))
         if kind in _FIGURES:
             figures.append(key)
     built = GT(cells).cols_label(words).fmt(fns=str)
     built = built.cols_align("left").cols_align("right", columns=figures)
     raw = built.as_raw_html()
     return raw[raw.index("<table") : raw.rindex("</table>") + len("</table>")]
+
+
+def _head(name: str, language: Language) -> str:
+    """Return the words for a column; a length of time is named without the unit it is kept in."""
+    words = label(name, language)
+    return words if words != name else label(name.removesuffix("_us"), language)
 
 
 def _interval(table: pd.DataFrame, name: str) -> tuple[str, ...]:
