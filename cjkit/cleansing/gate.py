@@ -1,0 +1,248 @@
+"""The gate: from what sources landed to the prepared log, every row accounted for.
+
+The order of its steps is: rules about one row, repeats, who is who (keys only), consent and
+withholding, rules about people, one sale in several systems, writing. Each row ends with one
+outcome; both ledgers add up, or nothing is published.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from cjkit import sources
+from cjkit.checks import CjkitError
+from cjkit.cleansing import people, quality, rows, sales
+from cjkit.cleansing.prepared import Written, write_log
+from cjkit.cleansing.rows import Landing
+from cjkit.cleansing.rules import OUTCOMES, outcome_sql
+from cjkit.cleansing.state import (
+    fingerprint,
+    make_state_folder,
+    one_at_a_time,
+    prune,
+    published,
+)
+from cjkit.engine import DuckDB
+from cjkit.events import CONTRACT, local_midnight_us
+from cjkit.privacy import pseudonym_sql, read_key
+from cjkit.project import Project, read_project
+
+DERIVED = "(derived)"
+"""The source that ledgers name for rows that the gate itself made."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A prepared log on disk.
+
+    Attributes
+    ----------
+    folder : Path
+        Holds one Parquet file for each table, and what the gate found.
+    fingerprint : str
+        Changes with the files that were read, the project file, the version of cjkit and `as_of`.
+    as_of : date
+        No row of it is at or after this local day.
+    is_new : bool
+        Whether it was made now, rather than found as it was.
+    facts : mapping
+        What `gate.json` says.
+    """
+
+    folder: Path
+    fingerprint: str
+    as_of: datetime.date
+    is_new: bool
+    facts: Mapping[str, Any]
+
+
+def prepare(project: str | Path | Project, *, as_of: str | datetime.date | None = None) -> Prepared:
+    """Read new and changed files, cleanse everything, and keep the prepared log.
+
+    Where nothing changed since the last time, what is there is returned at once.
+
+    Parameters
+    ----------
+    project : path of a project file, or Project
+    as_of : date or text such as '2026-11-01', optional
+        No row of the log is at or after this local day. That of the project file where not given;
+        else the latest day on which something happened, whose own rows then stay out, since it may
+        not be over.
+
+    Raises
+    ------
+    CjkitError
+        When the project file has faults, a file cannot be read, no row is clean, a dimension of the
+        scorecard falls below a threshold of `[quality] stop`, or a ledger does not add up. What was
+        prepared before stays as it was.
+    """
+    if not isinstance(project, Project):
+        project = read_project(project)
+    chosen = parse_as_of(as_of) or project.period.as_of
+    state = make_state_folder(project.state_folder)
+    with one_at_a_time(state):
+        engine = DuckDB(
+            threads=project.engine.threads, memory=project.engine.memory, spill=state / "spill"
+        )
+        try:
+            landed = sources.land(project, engine, pseudonym=_pseudonym(project))
+            mark = fingerprint([version("cjkit"), project.text, str(chosen), landed.fingerprint])
+            folder = state / "prepared" / mark
+            if is_new := not (folder / "gate.json").is_file():
+                with published(folder) as partial:
+                    _run(rows.open_landing(engine, project, landed), partial, chosen)
+            prune(state / "prepared", folder)
+        finally:
+            engine.close()
+    facts = json.loads((folder / "gate.json").read_text(encoding="utf-8"))
+    day = datetime.date.fromisoformat(facts["as_of"])
+    return Prepared(folder, mark, day, is_new, facts)
+
+
+def _pseudonym(project: Project) -> Callable[[str], str] | None:
+    """Return what hides ids under the project's key, or None where they stand as they are."""
+    if project.privacy.pseudonyms == "plain":
+        return None
+    own = project.privacy.key_file
+    default = Path("~/.config/cjkit", f"{project.project.id}.key")
+    key = read_key(project.folder / own if own else default.expanduser())
+    return lambda expression: pseudonym_sql(expression, key)
+
+
+def parse_as_of(given: str | datetime.date | None) -> datetime.date | None:
+    """Return a day, or None where nothing (or an empty text) is given.
+
+    Examples
+    --------
+    >>> parse_as_of("2026-11-01")
+    datetime.date(2026, 11, 1)
+    """
+    if not given:
+        return None
+    if isinstance(given, datetime.date):
+        return given
+    try:
+        return datetime.date.fromisoformat(given)
+    except ValueError as error:
+        raise CjkitError(f"as_of={given!r} is no day: write one such as '2026-11-01'.") from error
+
+
+def _run(landing: Landing, folder: Path, chosen: datetime.date | None) -> None:
+    """Take the steps of the gate and write all that a log is made of into `folder`."""
+    engine, project = landing.engine, landing.project
+    for table in CONTRACT:
+        rows.find_row_faults(landing, table)
+        rows.find_repeated_rows(engine, table)
+    found = people.find_people(landing)
+    people.withhold(landing)
+    people.set_aside_people(landing)
+    sales.settle_orders(landing)
+    if rows.is_made(landing, "orders"):
+        sales.match_sales(landing)
+    people.flag_order_of_events(landing)
+    shifts = quality.find_clock_shifts(landing)
+    people.merge_profiles(landing)
+
+    as_of = chosen or rows.latest_day(landing)
+    if as_of is None:
+        raise CjkitError(_nothing_clean(landing))
+    as_of_us = local_midnight_us(as_of, project.project.time_zone)
+    written = write_log(landing, folder, as_of_us)
+    ledger = _row_ledger(landing, as_of_us, written)
+
+    score = quality.make_scorecard(landing)
+    quality.stop_if_too_low(score, project)
+    tables = {
+        "row_ledger": ledger,
+        "record_ledger": landing.records,
+        "filtered_records": landing.filtered,
+        "scorecard": score,
+        "failures": quality.count_failures(landing),
+        "withheld": quality.count_withheld(landing),
+        "clock_shifts": shifts,
+        "identity": found.summary,
+        "changes": quality.compare_before(landing, as_of_us),
+    }
+    for name, frame in tables.items():
+        engine.add(f"gate {name}", frame)
+        engine.copy(f'select * from "gate {name}"', folder / f"gate_{name}.parquet")
+    engine.copy(quality.quarantine_sql(), folder / "quarantine.parquet")
+    facts = {
+        "as_of": as_of.isoformat(),
+        "cjkit": version("cjkit"),
+        "files": len(landing.records),
+        "customers": found.customers,
+        "merged_customers": found.merged_customers,
+        "most_keys_of_a_customer": found.largest,
+    }
+    (folder / "gate.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+
+
+def _row_ledger(landing: Landing, as_of_us: int, written: Mapping[str, Written]) -> pd.DataFrame:
+    """Return the ledger of rows: per source and table, what became of each row that was made.
+
+    `made` is the sum of `clean` and the outcomes; `later` of the clean rows are at or after
+    `as_of`, and stay out of this log. Rows that the gate itself made have the source '(derived)'.
+    What is in the prepared tables must be what the ledger says, or the run ends here.
+    """
+    engine = landing.engine
+    counts = pd.concat(
+        [
+            engine.query(
+                f"""select '{table}' as "table", source, outcome, count(*) as n,
+                        count(*) filter (time_us >= {as_of_us}) as later
+                    from (select file_no, time_us, {outcome_sql()} as outcome
+                        from "facts {table}") as facts
+                    join files on files."table" = '{table}' and files.file_no = facts.file_no
+                    group by source, outcome"""
+            )
+            for table in CONTRACT
+        ],
+        ignore_index=True,
+    )
+    ledger = (
+        counts.pivot_table("n", ["table", "source"], "outcome", "sum", fill_value=0)
+        .reindex(columns=["clean", *OUTCOMES], fill_value=0)
+        .astype("int64")
+    )
+    made = landing.files.groupby(["table", "source"])["made"].sum()
+    clean = counts[counts["outcome"] == "clean"].set_index(["table", "source"])["later"]
+    ledger.insert(0, "made", made.reindex(ledger.index))
+    ledger["later"] = clean.reindex(ledger.index).fillna(0).astype("int64")
+    for table, result in written.items():
+        if result.derived:
+            ledger.loc[(table, DERIVED), :] = 0
+            ledger.loc[(table, DERIVED), ["made", "clean"]] = result.derived
+    ledger = ledger.astype("int64").reset_index()
+
+    parts = ledger[["clean", *OUTCOMES]].sum(axis=1)
+    kept = (ledger["clean"] - ledger["later"]).groupby(ledger["table"]).sum()
+    unequal = {
+        table: (int(kept.get(table, 0)), result.rows)
+        for table, result in written.items()
+        if kept.get(table, 0) != result.rows
+    }
+    if (ledger["made"] != parts).any() or unequal:
+        wrong = ledger[ledger["made"] != parts].to_dict("records")
+        raise CjkitError(
+            f"The ledger of rows does not add up: {wrong or ''} {unequal or ''} (rows that should "
+            "be in the log, rows that are). This is a fault of cjkit: please report it."
+        )
+    return ledger
+
+
+def _nothing_clean(landing: Landing) -> str:
+    failures = quality.count_failures(landing).groupby("rule")["rows"].sum()
+    found = ", ".join(f"{name} {count:,}" for name, count in failures.items()) or "no row was made"
+    return (
+        f"{landing.project.path.name}: no event, order or feedback is clean, so there is no log. "
+        f"What the rules found: {found}. Check the mapping of times and ids."
+    )

@@ -1,0 +1,176 @@
+"""The journey log as notebooks use it: tables on an engine, and what the gate found."""
+
+from __future__ import annotations
+
+import datetime
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from cjkit import labels, privacy
+from cjkit.checks import CjkitError, nearest
+from cjkit.cleansing.gate import Prepared, parse_as_of, prepare
+from cjkit.engine import DuckDB, Table, text
+from cjkit.events import CONTRACT, Period
+from cjkit.project import Project, read_project
+
+_SAVED = "saved"
+
+
+@dataclass(frozen=True)
+class Log:
+    """A company's journey log, as the gate prepared it.
+
+    Tables of the contract (`events`, `customers`, `orders`, `feedback`, `consents`, `costs`,
+    `content`, `notes`, `assignments`) and tables that a notebook saved (`segments`) are attributes.
+
+    Attributes
+    ----------
+    project : Project
+    engine : DuckDB
+        Where the tables are.
+    prepared : Prepared
+        The prepared log on disk.
+    as_of : date
+        No row is at or after this local day.
+    period, previous : Period
+        The days that are reported on, and those that they are compared with.
+    """
+
+    project: Project
+    engine: DuckDB
+    prepared: Prepared
+    as_of: datetime.date
+    period: Period
+    previous: Period
+
+    def __getattr__(self, name: str) -> Table:
+        """Return the table called `name`."""
+        if name.startswith("_"):
+            raise AttributeError(name)
+        known = self.engine.tables()
+        if name in known:
+            return Table(self.engine, name)
+        near = nearest(name, known)
+        hint = f" Did you mean {near!r}?" if near else ""
+        raise AttributeError(
+            f"The log has no table {name!r}.{hint} It has {', '.join(known)}; a notebook adds one "
+            "by log.save()."
+        )
+
+    def __dir__(self) -> list[str]:
+        """List the tables among the attributes."""
+        return sorted({*super().__dir__(), *self.engine.tables()})
+
+    def save(self, name: str, table: Table | pd.DataFrame) -> Table:
+        """Keep a table with one row for each customer beside the log, for the notebooks after.
+
+        Parameters
+        ----------
+        name : str
+            What it is called: snake_case, and no table of the contract.
+        table : Table or DataFrame
+            Holds `customer_id`.
+
+        Returns
+        -------
+        Table
+            The table, as later notebooks see it.
+
+        Raises
+        ------
+        CjkitError
+            When the name cannot be used, or `customer_id` is missing or stands twice.
+        """
+        if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or name in CONTRACT:
+            raise CjkitError(
+                f"log.save({name!r}): use a name in snake_case that is no table of the contract."
+            )
+        if isinstance(table, pd.DataFrame):
+            table = self.engine.add(f"{name} given", table)
+        if "customer_id" not in table.columns:
+            raise CjkitError(f"log.save({name!r}): the table has no column 'customer_id'.")
+        twice = self.engine.query(
+            f"select count(*) - count(distinct customer_id) as n from {table}"
+        )["n"].iloc[0]
+        if twice:
+            raise CjkitError(
+                f"log.save({name!r}): {twice} rows have a missing customer_id, or one that stands "
+                "in another row: a saved table has one row for each customer."
+            )
+        folder = self.prepared.folder / _SAVED
+        folder.mkdir(mode=0o700, exist_ok=True)
+        path = folder / f"{name}.parquet"
+        self.engine.copy(f"select * from {table} order by customer_id", path)
+        return self.engine.view(name, _read(path))
+
+
+def open_log(
+    project: str | Path = "data/sample/journey.toml",
+    *,
+    as_of: str | datetime.date | None = None,
+) -> Log:
+    """Open the journey log of a project; its gate runs first where anything changed.
+
+    Opening also sets the names, languages and currency that results are shown in, and the smallest
+    group that they may speak of.
+
+    Parameters
+    ----------
+    project : path
+        The project file. A relative path is looked for in the working folder, then in its parents.
+    as_of : date or text such as '2026-11-01', optional
+        No row of the log is at or after this local day; see `prepare`.
+
+    Raises
+    ------
+    CjkitError
+        When there is no such file, or the gate raises one.
+
+    Examples
+    --------
+    >>> log = open_log("data/sample/journey.toml")  # doctest: +SKIP
+    >>> log.events.count()  # doctest: +SKIP
+    """
+    read = read_project(find_project(project))
+    prepared = prepare(read, as_of=parse_as_of(as_of))
+    engine = DuckDB(
+        threads=read.engine.threads,
+        memory=read.engine.memory,
+        spill=read.state_folder / "spill",
+    )
+    paths = {table: prepared.folder / f"{table}.parquet" for table in CONTRACT}
+    paths |= {path.stem: path for path in sorted((prepared.folder / _SAVED).glob("*.parquet"))}
+    for name, path in paths.items():
+        engine.view(name, _read(path))
+    labels.set_names(read.names)
+    labels.set_languages(read.project.languages)
+    labels.set_currency(read.project.currency)
+    privacy.set_min_cell(read.privacy.min_cell)
+    period, previous = read.periods(prepared.as_of)
+    return Log(read, engine, prepared, prepared.as_of, period, previous)
+
+
+def find_project(given: str | Path) -> Path:
+    """Return the project file: a relative path is sought in the working folder and its parents.
+
+    Raises
+    ------
+    CjkitError
+        When it is in none of them.
+    """
+    given = Path(given).expanduser()
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if (folder / given).is_file():
+            return folder / given
+    hint = " The sample company is written by `make sample`." if "sample" in given.parts else ""
+    raise CjkitError(
+        f"There is no project file {str(given)!r} in {here} or the folders above it.{hint}"
+    )
+
+
+def _read(path: Path) -> str:
+    return f"select * from read_parquet({text(str(path))})"

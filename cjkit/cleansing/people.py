@@ -1,0 +1,154 @@
+"""Whose rows they are: who is who, who has agreed, and whose rows must be set aside as a whole."""
+
+from __future__ import annotations
+
+from cjkit.cleansing.rows import Landing, extra_columns, find_bots, find_replays, mark
+from cjkit.cleansing.rules import IS_CLEAN, RULE
+from cjkit.engine import column, text
+from cjkit.events import CONTRACT
+from cjkit.identity import People, resolve_people
+from cjkit.privacy import denied_sql
+
+_STAFF = ("is_staff", "x_is_staff")
+_TEST = ("is_test", "x_is_test")
+_MARKETING = "marketing"
+_OUTBOUND = "outbound"
+
+
+def find_people(landing: Landing) -> People:
+    """Write the table `people`: each key that a row or a link has, and its customer."""
+    project = landing.project
+    keys = " union ".join(
+        f'select person_key from "landed {table}"'
+        for table, rule in CONTRACT.items()
+        if rule.person != "none"
+    )
+    return resolve_people(
+        landing.engine,
+        f"({keys})",
+        "edges",
+        strengths={name: namespace.strength for name, namespace in project.identity.items()},
+        is_plain=project.privacy.pseudonyms == "plain",
+    )
+
+
+def withhold(landing: Landing) -> None:
+    """Mark what its source has retracted, and all rows of people without consent."""
+    engine, consent = landing.engine, landing.project.consent
+    for table in RULE["retracted"].tables:
+        if table != "tombstones":
+            mark(
+                engine,
+                table,
+                ["retracted"],
+                f"""row_id in (select rows.row_id from "landed {table}" as rows
+                    join "landed tombstones" as gone using (source, person_key)
+                    where gone.time_us is null or rows.time_us is null
+                        or rows.time_us <= gone.time_us)""",
+            )
+    engine.materialize(
+        "denied",
+        denied_sql('"landed consents"', "people", purpose=consent.purpose, missing=consent.missing),
+    )
+    _mark_people(landing, "withheld", "select customer_id from denied")
+
+
+def set_aside_people(landing: Landing) -> None:
+    """Mark the rows of employees, test accounts and bots, and replayed events."""
+    for rule, claims in (("staff", _STAFF), ("test_account", _TEST)):
+        said = [
+            f'select person_key from "landed {table}" where try_cast({column(name)} as boolean)'
+            for table in CONTRACT
+            for name in extra_columns(landing.engine, table)
+            if name in claims
+        ]
+        if said:
+            _mark_people(
+                landing,
+                rule,
+                f"select customer_id from people where person_key in ({' union '.join(said)})",
+            )
+    find_bots(landing.engine)
+    find_replays(landing.engine)
+
+
+def _mark_people(landing: Landing, rule: str, customers: str) -> None:
+    """Mark all rows of the customers that the SQL `customers` names."""
+    for table in RULE[rule].tables:
+        mark(
+            landing.engine,
+            table,
+            [rule],
+            f"""person in (select hash(person_key) from people
+                where customer_id in ({customers}))""",
+        )
+
+
+def flag_order_of_events(landing: Landing) -> None:
+    """Flag events that came in an order that cannot be, and sends after an opt-out; all are kept.
+
+    `[[quality.order]]` of the project names pairs: `then` before `first` of the same `ref_id` is
+    impossible. A purchase counts as it stands in orders.
+    """
+    engine = landing.engine
+    for pair in landing.project.quality.order:
+        engine.materialize(
+            "ordered events",
+            f"""select facts.row_id, rows.event, rows.ref_id, rows.time_us
+                from "landed events" as rows join "facts events" as facts using (row_id)
+                where {IS_CLEAN} and rows.ref_id is not null
+                    and rows.event in ({text(pair.first)}, {text(pair.then)})
+                union all select null, 'purchase', order_id, time_us from sales""",
+        )
+        mark(
+            engine,
+            "events",
+            ["impossible_order"],
+            f"""row_id in (select later.row_id from "ordered events" as later
+                join (select ref_id, min(time_us) as time_us from "ordered events"
+                    where event = {text(pair.first)} group by ref_id) as earlier using (ref_id)
+                where later.event = {text(pair.then)} and later.time_us < earlier.time_us)""",
+        )
+        engine.run('drop table "ordered events"')
+    mark(
+        engine,
+        "events",
+        ["after_opt_out"],
+        f"""row_id in (select sent.row_id from (
+                select facts.row_id, facts.time_us, people.customer_no
+                from "landed events" as rows join "facts events" as facts using (row_id)
+                join people on people.person_key = rows.person_key
+                where {IS_CLEAN} and rows.direction = {text(_OUTBOUND)}) as sent
+            asof join (select people.customer_no, answers.time_us,
+                    bool_and(answers.is_granted) as is_granted
+                from "landed consents" as answers
+                join people on people.person_key = answers.person_key
+                where answers.purpose = {text(_MARKETING)} and answers.time_us is not null
+                group by people.customer_no, answers.time_us) as latest
+                on sent.customer_no = latest.customer_no and sent.time_us > latest.time_us
+            where not latest.is_granted)""",
+    )
+
+
+def merge_profiles(landing: Landing) -> None:
+    """Mark all records of a customer but the last, of the source that the project names first.
+
+    The table `profiles` ranks those that are left and those that are merged into them.
+    """
+    engine = landing.engine
+    engine.materialize(
+        "profiles",
+        f"""select rows.row_id, people.customer_id, row_number() over (
+                partition by people.customer_id order by files.source_no desc, rows.row_id) as rank,
+            count(*) over (partition by people.customer_id) as records
+            from "landed customers" as rows
+            join "facts customers" as facts on facts.row_id = rows.row_id and {IS_CLEAN}
+            join people on people.person_key = rows.person_key
+            join files on files."table" = 'customers' and files.file_no = facts.file_no""",
+    )
+    mark(
+        engine,
+        "customers",
+        ["same_person"],
+        "row_id in (select row_id from profiles where rank < records)",
+    )

@@ -1,0 +1,435 @@
+"""The rows that sources made, and what the gate finds about each: one scan of each table.
+
+A landed table is a view over the Parquet of its files. The scan leaves a narrow table of whole
+numbers beside it, `facts`: the row's id, the bits of the rules that it fails, when it happened, and
+hashes of what tells it apart. All further steps work on that.
+"""
+
+from __future__ import annotations
+
+import datetime
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from cjkit.checks import CjkitError, microseconds
+from cjkit.cleansing.rules import IS_CLEAN, RULE, RULES, bits
+from cjkit.engine import DuckDB, column, text
+from cjkit.events import (
+    CONTRACT,
+    METRICS,
+    RETURN,
+    SQL_TYPES,
+    Kind,
+    local_midnight_us,
+)
+from cjkit.project import Project
+from cjkit.sources import Landed, Ledger
+
+PROVENANCE: dict[str, Kind] = {
+    "person_key": "text",
+    "record_hash": "text",
+    "unique_key": "text",
+    "row_rule": "whole",
+    "unreadable": "text",
+    "unknown_codes": "text",
+    "time_precision": "text",
+    "source": "text",
+    "file": "text",
+    "record_no": "whole",
+}
+"""The columns that a landed row has beside those of the contract."""
+
+FILE_SIZE = 1 << 40
+"""Row ids of one file lie this far from those of the next."""
+
+DAY_US = 86_400_000_000
+ABSURD_TIMES_MEDIAN = 10_000
+_SAME_EVENT = (
+    "event",
+    "touchpoint",
+    "channel",
+    "product_id",
+    "ref_id",
+    "page",
+    "campaign",
+    "revenue",
+)
+_IS_RETURN = "coalesce(is_return, false)"
+_SOLD = RULE["absurd_amount"].tables
+_REPLAY_US = 2_000_000
+_BOT_EVENTS = 30
+_BOT_MINUTES = 3
+
+
+@dataclass(frozen=True)
+class Landing:
+    """What sources have landed, as the gate reads it.
+
+    Attributes
+    ----------
+    engine : DuckDB
+    project : Project
+    files : DataFrame
+        One row for each table that a file made: `table`, `file_no` (its place among the files of
+        the table: sources in the project's order, then files by name), `source`, `source_no`
+        (from 0, in the project's order), `file`, `made` (rows).
+    records : DataFrame
+        One row for each file: `source`, `file`, `read`, `mapped`, `filtered`, `unreadable` records.
+    filtered : DataFrame
+        `source`, `file`, `filter`, `records`: which line of a mapping took records out.
+    """
+
+    engine: DuckDB
+    project: Project
+    files: pd.DataFrame
+    records: pd.DataFrame
+    filtered: pd.DataFrame
+
+
+def open_landing(engine: DuckDB, project: Project, landed: Landed) -> Landing:
+    """Read the ledgers of landed folders, and give each table of the contract a view of its rows.
+
+    Raises
+    ------
+    CjkitError
+        When a ledger of records does not add up, or says other rows than there are.
+    """
+    order = {name: place for place, name in enumerate(project.sources)}
+    files: list[dict[str, Any]] = []
+    for table in CONTRACT:
+        paths: list[Path] = []
+        for folder, ledger in zip(landed.folders, landed.ledgers, strict=True):
+            if (path := folder / f"{table}.parquet").is_file():
+                files.append(
+                    {
+                        "table": table,
+                        "file_no": len(paths),
+                        "source": ledger.source,
+                        "source_no": order[ledger.source],
+                        "file": ledger.file,
+                        "made": ledger.rows.get(table, 0),
+                    }
+                )
+                paths.append(path)
+        _make_view(engine, project, table, paths)
+    edges = [folder / "edges.parquet" for folder in landed.folders]
+    _make_edges(engine, [path for path in edges if path.is_file()])
+    columns = ["table", "file_no", "source", "source_no", "file", "made"]
+    numbers = dict.fromkeys(("file_no", "source_no", "made"), "int64")
+    known = pd.DataFrame(files, columns=columns).astype(numbers)
+    engine.add("files", known)
+    return Landing(
+        engine=engine,
+        project=project,
+        files=known,
+        records=_record_ledger(landed.ledgers),
+        filtered=pd.DataFrame(
+            [
+                (ledger.source, ledger.file, name, number)
+                for ledger in landed.ledgers
+                for name, number in ledger.filtered.items()
+            ],
+            columns=["source", "file", "filter", "records"],
+        ),
+    )
+
+
+def _record_ledger(ledgers: Iterable[Ledger]) -> pd.DataFrame:
+    """Return the ledger of records per file; it adds up, or the run ends here."""
+    rows = [
+        {
+            "source": ledger.source,
+            "file": ledger.file,
+            "read": ledger.read,
+            "mapped": ledger.mapped,
+            "filtered": sum(ledger.filtered.values()),
+            "unreadable": ledger.unreadable,
+        }
+        for ledger in ledgers
+    ]
+    table = pd.DataFrame(
+        rows, columns=["source", "file", "read", "mapped", "filtered", "unreadable"]
+    )
+    parts = table[["mapped", "filtered", "unreadable"]].sum(axis=1)
+    for row in table[table["read"] != parts].itertuples():
+        raise CjkitError(
+            f"The records of {row.file!r} (source {row.source!r}) do not add up: {row.read} read, "
+            f"but {row.mapped} mapped + {row.filtered} filtered + {row.unreadable} unreadable. "
+            "This is a fault of cjkit: please report it."
+        )
+    return table
+
+
+def _make_view(engine: DuckDB, project: Project, table: str, paths: Sequence[Path]) -> None:
+    """Give the files of one table one view with every column of the contract, each of its type."""
+    expected = CONTRACT[table].columns | PROVENANCE
+    if paths:
+        listed = ", ".join(text(str(path)) for path in paths)
+        read = f"read_parquet([{listed}], union_by_name = true)"
+        found = engine.describe(f"select * from {read}")
+        row_id = f"cast(file_index as bigint) * {FILE_SIZE} + file_row_number"
+    else:
+        read, found, row_id = "(select 1) as nothing where false", {}, "cast(null as bigint)"
+    chosen = [
+        f"{_cast(project, name, kind) if name in found else f'cast(null as {SQL_TYPES[kind]})'} "
+        f"as {column(name)}"
+        for name, kind in expected.items()
+    ]
+    # The twins in microseconds are made anew from times, after a declared shift.
+    twins = {name.removesuffix("_at") + "_us" for name, kind in expected.items() if kind == "time"}
+    chosen += [column(name) for name in found if name not in expected and name not in twins]
+    engine.view(
+        f"landed {table}",
+        f"select *, {_time_sql(table, project)} as time_us "
+        f"from (select {row_id} as row_id, {', '.join(chosen)} from {read}) as rows",
+    )
+
+
+def extra_columns(engine: DuckDB, table: str) -> list[str]:
+    """Return the columns of a landed table that its mapping added to the contract."""
+    known = {"row_id", "time_us", *CONTRACT[table].columns, *PROVENANCE}
+    return [name for name in engine.columns(f"landed {table}") if name not in known]
+
+
+def _cast(project: Project, name: str, kind: Kind) -> str:
+    value = f"cast({column(name)} as {SQL_TYPES[kind]})"
+    shifts = {
+        source: microseconds(declared.shift, name=f"sources.{source}.shift")
+        for source, declared in project.sources.items()
+        if declared.shift is not None
+    }
+    if kind != "time" or not shifts:
+        return value
+    cases = " ".join(f"when {text(source)} then {by}" for source, by in shifts.items())
+    return f"{value} + to_microseconds(case source {cases} else 0 end)"
+
+
+def _time_sql(table: str, project: Project) -> str:
+    """Write the SQL of a row's time in microseconds: that of the contract, or of its day."""
+    rule = CONTRACT[table]
+    if rule.time is not None:
+        return f"epoch_us({rule.time})"
+    days = [name for name, kind in rule.columns.items() if kind == "day"]
+    if not days:
+        return "cast(null as bigint)"
+    zone = text(project.project.time_zone)
+    return f"epoch_us(timezone('UTC', timezone({zone}, cast({days[0]} as timestamp))))"
+
+
+def _make_edges(engine: DuckDB, paths: Sequence[Path]) -> None:
+    listed = ", ".join(text(str(path)) for path in paths)
+    engine.view(
+        "edges",
+        f"select key_a, key_b from read_parquet([{listed}], union_by_name = true)"
+        if paths
+        else "select '' as key_a, '' as key_b limit 0",
+    )
+
+
+def find_row_faults(landing: Landing, table: str) -> None:
+    """Scan a landed table once into `facts <table>`, with the bits of all rules about one row.
+
+    Its columns: `row_id`, `file_no`, `failed` (bits of rules), `time_us`, and 64-bit hashes:
+    `person` (missing without one), `record` (of the raw record and the row's line in the mapping),
+    `unique_key` (missing where nothing declares one) and, for events, `content` (of what happened,
+    to whom and where; missing for events that only have a day).
+    """
+    checks = [
+        f"case when {rule.predicate.format_map(_places(landing, table))} then {rule.bit} else 0 end"
+        for rule in RULES
+        if rule.predicate is not None and table in rule.tables
+    ]
+    content = (
+        f"case when coalesce(time_precision, 'second') <> 'day' and person_key is not null "
+        f"then hash(source, person_key, {', '.join(_SAME_EVENT)}) end"
+        if table == "events"
+        else "cast(null as ubigint)"
+    )
+    landing.engine.materialize(
+        f"facts {table}",
+        f"""select row_id, cast(row_id // {FILE_SIZE} as integer) as file_no, time_us,
+            cast({" | ".join(checks)} as bigint) as failed,
+            case when person_key is not null then hash(person_key) end as person,
+            hash(source, row_rule, record_hash) as record,
+            {_key_sql(table)} as unique_key, {content} as content
+        from "landed {table}" """,
+    )
+    made = landing.files[landing.files["table"] == table].set_index("file_no")
+    counted = landing.engine.query(
+        f'select file_no, count(*) as n from "facts {table}" group by file_no'
+    ).set_index("file_no")["n"]
+    for file_no, row in made.iterrows():
+        if (landed := counted.get(file_no, 0)) != row["made"]:
+            raise CjkitError(
+                f"{row['file']!r} made {row['made']} rows of {table}, but {landed} were landed. "
+                f"Remove the folder {landing.project.state.dir!r} and run again."
+            )
+
+
+def _places(landing: Landing, table: str) -> dict[str, str]:
+    """Return what fills the places of predicates for one table."""
+    project, rule = landing.project, CONTRACT[table]
+    required = ", ".join(map(text, rule.required))
+    lacks = [
+        f"({column(name)} is null and not coalesce(contains(unreadable, {text(name)}), false))"
+        for name in rule.required
+    ]
+    # A day is allowed for: a clock a little fast, or a zone further east.
+    future = int(time.time() * 1e6) + DAY_US
+    return {
+        "required": f"[{required}]" if required else "cast([] as varchar[])",
+        "lacks_required": " or ".join(lacks) or "false",
+        "started_us": str(_started_us(project)),
+        "future_us": str(future),
+        "currency": text(project.project.currency),
+        "is_return": f"event = {text(RETURN)}"
+        if table == "events"
+        else "coalesce(is_return, false)",
+        "metrics": f"({', '.join(map(text, METRICS))})",
+        "absurd": _absurd_sql(landing.engine, table)
+        if table in RULE["absurd_amount"].tables
+        else "",
+    }
+
+
+def _started_us(project: Project) -> int:
+    return local_midnight_us(project.company.started_on, project.project.time_zone)
+
+
+def _absurd_sql(engine: DuckDB, table: str) -> str:
+    """Write the SQL of the amount that no sale of a row's source can reach: 10,000 medians."""
+    found = engine.query(
+        f"""select source, {ABSURD_TIMES_MEDIAN} * median(revenue) as largest
+            from "landed {table}" where revenue > 0 group by source having count(*) >= 100"""
+    )
+    cases = " ".join(
+        f"when {text(source)} then {float(largest)!r}"
+        for source, largest in zip(found["source"], found["largest"], strict=True)
+    )
+    return f"case source {cases} end" if cases else "cast(null as double)"
+
+
+def _key_sql(table: str) -> str:
+    """Write the SQL of the hash under which a row may stand only once in its source.
+
+    That is what the mapping declares as `unique`; else the key of the contract, where it is mapped.
+    Customers have none: records of one person are merged once it is known who they are.
+    """
+    if table == "customers":
+        return "cast(null as ubigint)"
+    own = [name for name in CONTRACT[table].key if name in CONTRACT[table].columns]
+    declared = "when unique_key is not null then hash(source, row_rule, unique_key)"
+    if not own:
+        return f"case {declared} end"
+    present = " and ".join(f"{column(name)} is not null" for name in own)
+    columns = ", ".join(map(column, own))
+    alone = f"{column(own[0])} = unique_key" if len(own) == 1 else "false"
+    return (
+        f"case when {alone} then hash(source, {columns}) {declared} "
+        f"when {present} then hash(source, {columns}) end"
+    )
+
+
+def mark(engine: DuckDB, table: str, names: Iterable[str], condition: str) -> None:
+    """Add the bits of the rules called `names` to the rows of `table` that meet `condition`."""
+    engine.run(f'update "facts {table}" set failed = failed | {bits(names)} where {condition}')
+
+
+def find_repeated_rows(engine: DuckDB, table: str) -> None:
+    """Mark exact repeats of a record, and rows whose key another row already has; the first stays.
+
+    A record that stands again in its file is a `duplicate_row`; in another file too, unless it has
+    a key. A key that stands again within a file is a `duplicate_key`; in another file it is the
+    same thing exported twice, a `repeated_export`.
+    """
+    facts = f'"facts {table}"'
+    engine.materialize(
+        "repeated",
+        f"""select row_id, in_file > 1 or (unique_key is null and at_all > 1) as is_repeated from (
+            select row_id, unique_key,
+                row_number() over (partition by record, file_no order by row_id) as in_file,
+                row_number() over (partition by record order by row_id) as at_all
+            from {facts} where record in
+                (select record from {facts} group by record having count(*) > 1)) as numbered""",
+    )
+    repeated = "row_id in (select row_id from repeated where is_repeated)"
+    mark(engine, table, ["duplicate_row"], repeated)
+    engine.materialize(
+        "repeated",
+        f"""select row_id, in_file, at_all from (
+            select row_id,
+                row_number() over (partition by unique_key, file_no order by row_id) as in_file,
+                row_number() over (partition by unique_key order by row_id) as at_all
+            from {facts} where {IS_CLEAN} and unique_key in
+                (select unique_key from {facts} where {IS_CLEAN} and unique_key is not null
+                    group by unique_key having count(*) > 1)) as numbered
+            where at_all > 1""",
+    )
+    for name, condition in (("duplicate_key", "in_file > 1"), ("repeated_export", "in_file = 1")):
+        mark(engine, table, [name], f"row_id in (select row_id from repeated where {condition})")
+    engine.run("drop table repeated")
+
+
+def find_replays(engine: DuckDB) -> None:
+    """Mark events that repeat the same event of the same person within two seconds."""
+    mark(
+        engine,
+        "events",
+        ["replayed"],
+        f"""row_id in (select row_id from (
+            select row_id, time_us, lag(time_us) over (partition by content
+                order by time_us, row_id) as before_us
+            from "facts events" where {IS_CLEAN} and content in
+                (select content from "facts events" where {IS_CLEAN} and content is not null
+                    group by content having count(*) > 1)) as neighbours
+            where time_us - before_us <= {_REPLAY_US})""",
+    )
+
+
+def find_bots(engine: DuckDB) -> None:
+    """Mark all events of whoever makes more than 30 a minute in 3 minutes or more: no person does.
+
+    Minutes of events that only have a day are not counted.
+    """
+    mark(
+        engine,
+        "events",
+        ["bot_rate"],
+        f"""person in (select hash(person_key) from people where customer_no in (
+            select customer_no from (
+                select customer_no, time_us // 60000000 as minute, count(*) as n
+                from "facts events" as facts
+                join (select hash(person_key) as person, customer_no from people) as people
+                    using (person)
+                where {IS_CLEAN} and content is not null
+                group by customer_no, minute having count(*) > {_BOT_EVENTS}) as busy
+            group by customer_no having count(*) >= {_BOT_MINUTES}))""",
+    )
+
+
+def is_made(landing: Landing, table: str) -> bool:
+    """Say whether any source makes rows of `table`."""
+    return bool(landing.files["table"].eq(table).any())
+
+
+def latest_day(landing: Landing) -> datetime.date | None:
+    """Return the latest local day on which something clean happened."""
+    latest = [
+        landing.engine.query(f'select max(time_us) as latest from "facts {name}" where {IS_CLEAN}')[
+            "latest"
+        ].iloc[0]
+        for name in ("events", "orders", "feedback")
+    ]
+    known = [value for value in latest if pd.notna(value)]
+    if not known:
+        return None
+    return (
+        pd.Timestamp(int(max(known)), unit="us", tz="UTC")
+        .tz_convert(landing.project.project.time_zone)
+        .date()
+    )
