@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.axes import Axes
 
@@ -104,6 +105,7 @@ class Transitions:
             write=lambda share: format_percent(share, language, digits=0),
             ax=ax,
         )
+        plt.setp(ax.get_xticklabels(), rotation=30, ha="right", rotation_mode="anchor")
         ax.set(xlabel=label("target", language), ylabel=label("origin", language))
         ax.set_title(label("transitions_title", language))
         return ax

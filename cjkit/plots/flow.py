@@ -17,6 +17,7 @@ Ribbon = tuple[int, str, str, float]
 
 _WIDTH = 0.11
 _GAP = 0.022
+_BEHIND = {"facecolor": "white", "alpha": 0.6, "edgecolor": "none", "pad": 0.6}
 
 
 def draw_flow(
@@ -63,7 +64,14 @@ def draw_flow(
             ax.add_patch(Rectangle((step, top - height), _WIDTH, height, color=colour, lw=0))
             if height >= 0.018:
                 words = f"{names.get(place, place)}  {write(height)}"
-                ax.text(step + _WIDTH + 0.025, top - height / 2, words, va="center", fontsize=8.5)
+                ax.text(
+                    step + _WIDTH + 0.025,
+                    top - height / 2,
+                    words,
+                    va="center",
+                    fontsize=8.5,
+                    bbox=_BEHIND,
+                )
     first, last = min(sizes), max(sizes)
     for step in range(first, last + 1):
         ax.text(step, 1.05, name_step(step), fontsize=9, color=theme.MUTED)

@@ -7,11 +7,14 @@ from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgba
 from matplotlib.patches import FancyBboxPatch
 
 from cjkit.plots import theme
 
 _MOST_COLOURS = len(theme.PALETTE) - 2
+_FEWEST = 5
+_FIRST, _FURTHER = 0.6, 1.15  # where the first column of notes ends, and each further one
 
 
 def draw_sequences(
@@ -42,31 +45,35 @@ def draw_sequences(
     seen = Counter(place for sequence in sequences for place in set(sequence))
     common = [place for place, _ in seen.most_common(_MOST_COLOURS)]
     colours = dict(zip(common, theme.colours(len(common)), strict=True))
-    widest = max((len(sequence) for sequence in sequences), default=1) or 1
-    margin = [0.0, *(0.9 + 1.1 * number for number in range(len(notes)))][-1] + 0.6
+    widest = max([_FEWEST, *map(len, sequences)])
+    rights = [_FIRST + _FURTHER * number for number in range(len(notes))]
+    margin = rights[-1] + 0.2 if rights else 0.0
     for row, sequence in enumerate(sequences):
-        for number, column in enumerate(notes):
-            right = 0.8 + 1.25 * number if number else 0.55
+        for right, column in zip(rights, notes, strict=True):
             ax.text(right, row, column[row], ha="right", va="center", fontsize=9)
         if not sequence:
-            ax.text(
-                margin, row, nothing, va="center", fontsize=9, color=theme.MUTED, style="italic"
-            )
+            ax.text(margin, row, nothing, va="center", fontsize=9, color=theme.MUTED)
         for place, value in enumerate(sequence):
-            left = margin + place
+            colour = colours.get(value, theme.MUTED)
             box = FancyBboxPatch(
-                (left, row - 0.32), 0.9, 0.64,
-                boxstyle="round,pad=0,rounding_size=0.08",
-                fc=colours.get(value, theme.MUTED), ec="none", alpha=0.22,
-            )  # fmt: skip
+                (margin + place, row - 0.34),
+                0.94,
+                0.68,
+                boxstyle="round,pad=0,rounding_size=0.06",
+                fc=to_rgba(colour, 0.2),
+                ec="none",
+            )
             ax.add_patch(box)
             ax.text(
-                left + 0.45, row, names.get(value, value),
-                ha="center", va="center", fontsize=8.5, clip_on=True,
-            )  # fmt: skip
-    for number, head in enumerate(heads[: len(notes)]):
-        right = 0.8 + 1.25 * number if number else 0.55
+                margin + place + 0.47,
+                row,
+                names.get(value, value),
+                ha="center",
+                va="center",
+                fontsize=8.5,
+            )
+    for right, head in zip(rights, heads, strict=False):
         ax.text(right, -0.75, head, ha="right", va="center", fontsize=8.5, color=theme.MUTED)
-    ax.set_xlim(-0.1, margin + widest)
+    ax.set_xlim(-0.05, margin + widest)
     ax.set_ylim(len(sequences) - 0.4, -1.1)
     return ax
