@@ -364,10 +364,9 @@ def _complete(counted: pd.DataFrame, periods: pd.PeriodIndex, until: datetime.da
         dtype="int64",
     )
     if counted.empty:
-        columns = ["active", "returned", "revenue", "squares"]
-        return cells.iloc[:0].reindex(
-            columns=["cohort", "period_no", "customers", *columns, "is_complete"]
-        )
+        columns = ["cohort", "period_no", "customers", "active", "returned", "revenue", "squares"]
+        nothing = cells.iloc[:0].reindex(columns=[*columns, "is_complete"])
+        return nothing.astype({name: "Int64" for name in columns[2:4]} | {"is_complete": bool})
     cells = cells.merge(counted, how="left", on=["cohort_no", "period_no"]).fillna(0)
     by_cohort = cells.groupby("cohort_no")
     cells["customers"] = by_cohort["active"].transform("first").astype("Int64")

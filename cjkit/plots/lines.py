@@ -39,8 +39,8 @@ def draw_lines(
     """Draw curves; `write` gives the words of the vertical scale.
 
     With `shaded` the lines are an ordered family: colours run from dark (first) to light (last) and
-    the names of at most five stand in the legend. `mark` is a place on the horizontal scale (a number or a day) at
-    which a vertical line stands, and its words.
+    the names of at most five stand in the legend. `mark` is a place on the horizontal scale
+    (a number or a day) at which a vertical line stands, and its words.
     """
     ax = ax if ax is not None else plt.subplots()[1]
     if shaded:
