@@ -6,9 +6,7 @@ an instant, a day or a claim. What cannot be read so is missing, never guessed.
 
 from __future__ import annotations
 
-import datetime
-from collections.abc import Callable, Mapping
-from zoneinfo import ZoneInfo
+from collections.abc import Callable, Collection, Mapping
 
 from cjkit.engine import text
 from cjkit.events import Kind
@@ -21,6 +19,7 @@ from cjkit.sources.mapping import (
     Negation,
     Text,
     Value,
+    read_instant,
 )
 
 Columns = Callable[[str], str]
@@ -41,8 +40,22 @@ _ZONED = r":\d{2}(\.\d+)? ?(Z|UTC|[-+]\d{2}(:?\d{2})?)$"
 _CLOCK = ("%H", "%I")
 
 
+def without_nulls(given: str, nulls: Collection[str]) -> str:
+    """Write a text without those texts that mean missing."""
+    if not nulls:
+        return given
+    if len(nulls) == 1:
+        return f"nullif({given}, {text(next(iter(nulls)))})"
+    return f"case when {given} not in ({', '.join(map(text, nulls))}) then {given} end"
+
+
 def base_text(value: Text, columns: Columns) -> str:
     """Write the text that a value begins with, before codes, numbers or times are read from it."""
+    nulls = value.nulls if isinstance(value, Value) else ()
+    return without_nulls(_origin(value, columns), nulls)
+
+
+def _origin(value: Text, columns: Columns) -> str:
     if isinstance(value, Value) and value.value is not None:
         return text(plain_text(value.value))
     if value.join is not None:
@@ -67,14 +80,17 @@ def plain_text(constant: Constant) -> str:
 
 
 def coded(base: str, codes: Mapping[str, Constant], other: Constant | None) -> str:
-    """Write the text that a code stands for; an unknown code gives `other`, else nothing."""
+    """Write the text that a code stands for; an unknown code gives `other`, else nothing.
+
+    A meaning that is empty means missing.
+    """
     cases = [
         f"when {base} = {text(code)} then {text(plain_text(meaning))}"
         for code, meaning in codes.items()
     ]
     if other is not None:
         cases.append(f"when {base} is not null then {text(plain_text(other))}")
-    return f"case {' '.join(cases)} end"
+    return f"nullif(case {' '.join(cases)} end, '')"
 
 
 def number(given: str) -> str:
@@ -267,25 +283,3 @@ def precision(given: str, value: Value, zone: str | None) -> str:
         said = f"{_instant(given, time, value.since, zone)} is not null"
         cases.append(f"when {said} then case when {is_day} then 'day' else 'second' end")
     return f"case {' '.join(cases)} end" if value.plus is None else "'second'"
-
-
-def read_instant(written: str, zone: str | None) -> int:
-    """Return the microseconds since 1970, UTC, that an ISO time says.
-
-    Raises
-    ------
-    ValueError
-        When it is no ISO time, or has no zone and `zone` is None.
-
-    Examples
-    --------
-    >>> read_instant("1970-01-01T09:00:01", "Asia/Tokyo")
-    1000000
-    """
-    found = datetime.datetime.fromisoformat(written)
-    if found.tzinfo is None:
-        if zone is None:
-            raise ValueError("it has no zone")
-        found = found.replace(tzinfo=ZoneInfo(zone))
-    start = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
-    return (found - start) // datetime.timedelta(microseconds=1)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import pandas as pd
 
@@ -74,8 +74,9 @@ def make_keys(
     *,
     namespace: str,
     pseudonym: Pseudonym | None,
+    staff: Sequence[str] = (),
 ) -> None:
-    """Make a table called `name` of `value` and its `key`, for each distinct id.
+    """Make a table called `name` of `value`, its `key` and `is_staff`, for each distinct id.
 
     Parameters
     ----------
@@ -91,6 +92,8 @@ def make_keys(
         What kind of id they are.
     pseudonym : callable, optional
         Writes the SQL that hides an id; without it the key holds the id itself.
+    staff : sequence of str
+        The domains of the e-mails of employees.
     """
     engine.materialize(
         f"{name} plain",
@@ -100,9 +103,11 @@ def make_keys(
     others = engine.batches(f"select value from {column(name + ' plain')} where not {is_ascii}")
     engine.write_table(f"{name} others", _normalised(others, rule))
     hidden = pseudonym("same") if pseudonym else "same"
+    is_staff = " or ".join(f"ends_with(same, {text('@' + domain.lower())})" for domain in staff)
     engine.materialize(
         name,
-        f"""select value, {text(namespace + ":")} || {hidden} as key from (
+        f"""select value, {text(namespace + ":")} || {hidden} as key, {is_staff or "null"} as is_staff
+        from (
             select value, {_normalise_sql("value", rule)} as same
             from {column(name + " plain")} where {is_ascii}
             union all select value, same from {column(name + " others")}) as normalised

@@ -116,6 +116,10 @@ def read_mappings(project: Project) -> dict[str, SourceMapping]:
                 faults.append(
                     _no_such(f"sources.{name}: ids", namespace, known, "namespace of [identity]")
                 )
+    looked_up = {rule.source for mapping in found.values() for rule in mapping.lookups.values()}
+    for name, mapping in found.items():
+        if not mapping.rows and name not in looked_up:
+            faults.append(f"{mapping.name} has no [[row]], and no other source looks {name!r} up.")
     if faults:
         raise CjkitError("\n".join(faults))
     return found
@@ -178,14 +182,31 @@ def land(project: Project, engine: DuckDB, *, pseudonym: Pseudonym | None = None
         for path in files[name]:
             shown = _shown(path, project.folder)
             fingerprint = _digest(
-                [LANDING_VERSION, name, shown, digests[path], mapping.text, looked_up, salt]
+                [
+                    LANDING_VERSION,
+                    name,
+                    shown,
+                    digests[path],
+                    mapping.text,
+                    looked_up,
+                    project.company.staff_domains,
+                    salt,
+                ]
             )
             folder = root / fingerprint
             if not (folder / "ledger.json").is_file():
                 with _made_whole(folder) as partial:
-                    _Landing(engine, mappings, files, mapping, pseudonym, salt, partial).run(
-                        path, name, shown
+                    landing = _Landing(
+                        engine,
+                        mappings,
+                        files,
+                        mapping,
+                        staff=project.company.staff_domains,
+                        pseudonym=pseudonym,
+                        salt=salt,
+                        folder=partial,
                     )
+                    landing.run(path, name, shown)
                 made += 1
             folders.append(folder)
             ledgers.append(_read_ledger(folder))
@@ -202,13 +223,15 @@ class _Landing:
         mappings: Mapping[str, SourceMapping],
         files: Mapping[str, Sequence[Path]],
         mapping: SourceMapping,
+        *,
+        staff: Sequence[str],
         pseudonym: Pseudonym | None,
         salt: str,
         folder: Path,
     ) -> None:
         self.engine, self.mapping, self.folder = engine, mapping, folder
         self.mappings, self.files = mappings, files
-        self.pseudonym, self.salt = pseudonym, salt
+        self.staff, self.pseudonym, self.salt = staff, pseudonym, salt
         self.zone = mapping.file.time_zone
         self.workspace = folder / "workspace"
         self.workspace.mkdir()
@@ -340,16 +363,17 @@ class _Landing:
                 rule,
                 namespace=namespace,
                 pseudonym=self.pseudonym,
+                staff=self.staff if rule.normalise == "email" else (),
             )
 
     def _with_keys(self, row: RowRule) -> tuple[list[str], str]:
-        """Return the SQL of the row's keys in order, and of its records joined with them."""
+        """Return the names of the row's keys in order, and the SQL of its records joined with them."""
         places = [list(self.mapping.ids).index(name) + 1 for name in row.ids]
         joins = " ".join(
             f'left join "landing keys {place}" as k{place} on id_{place} = k{place}.value'
             for place in places
         )
-        return [f"k{place}.key" for place in places], f'"landing records" as records {joins}'
+        return [f"k{place}" for place in places], f'"landing records" as records {joins}'
 
     def _write_table(self, table: str, source: str, shown: str) -> None:
         rows = [row for row in self.mapping.rows if row.table == table]
@@ -358,6 +382,8 @@ class _Landing:
         kinds = {**fixed, **extra}
         if CONTRACT[table].time is not None:
             kinds["time_precision"] = "text"
+        if any(self._emails(row) for row in rows):
+            kinds["is_staff"] = "claim"
         made = " union all by name ".join(self._row_sql(row) for row in rows)
         names = ", ".join(
             f"cast({column(name)} as {SQL_TYPES[kind]}) as {column(name)}"
@@ -385,9 +411,9 @@ class _Landing:
             texts.append(f"{base} as t{number}")
             if value.codes is not None:
                 codes.append(f"{sql.coded(f't{number}', value.codes, value.else_)} as c{number}")
-                unknown.append(
-                    f"case when t{number} is not null and c{number} is null then {text(name)} end"
-                )
+                if value.else_ is None:
+                    is_unknown = f"t{number} is not null and c{number} is null"
+                    unknown.append(f"case when {is_unknown} then {text(name)} end")
             given = f"c{number}" if value.codes is not None else f"t{number}"
             values.append(f"{sql.typed(given, value, kind, self.zone, self._column)} as v{number}")
             result = f"make_timestamp(v{number})" if kind == "time" else f"v{number}"
@@ -399,12 +425,17 @@ class _Landing:
             number = list(row.values).index(row.time) + 1
             exact = sql.precision(f"t{number}", row.values[row.time], self.zone)
             made.append(f"{exact} as time_precision")
+        if emails := self._emails(row):
+            made.append(f"coalesce({', '.join(emails)}) as is_staff")
         parts = [self._unique_part(row, name, keys) for name in row.unique]
         whole = " || chr(31) || ".join(parts)
         unique = f"case when {' and '.join(f'{p} is not null' for p in parts)} then {whole} end"
-        person = f"coalesce({', '.join(keys)}, null)" if keys else "null"
+        person = f"coalesce({', '.join(f'{key}.key' for key in keys)}, null)" if keys else "null"
         level = f"""select records.*, {", ".join([*texts, f"{person} as person_key"])}{
-            "".join(f", {key} as key_{place}" for place, key in enumerate(keys, 1))
+            "".join(
+                f", {key}.key as key_{place}, {key}.is_staff as is_staff_{place}"
+                for place, key in enumerate(keys, 1)
+            )
         }
             from {records} where {self._applies(row)}"""
         if codes:
@@ -414,6 +445,16 @@ class _Landing:
                 {unique if parts else "null"} as unique_key, {row.number} as row_rule,
                 {_comma_list(wrong)} as unreadable, {_comma_list(unknown)} as unknown_codes, record_no
             from ({level}) as valued"""
+
+    def _emails(self, row: RowRule) -> list[str]:
+        """Return the SQL that says whether the people of a row are staff, by each e-mail of theirs."""
+        if row.table != "customers" or not self.staff or "is_staff" in row.values:
+            return []
+        return [
+            f"is_staff_{place}"
+            for place, name in enumerate(row.ids, 1)
+            if self.mapping.ids[name].normalise == "email"
+        ]
 
     def _unique_part(self, row: RowRule, name: str, keys: Sequence[str]) -> str:
         if name in row.values:
@@ -451,15 +492,15 @@ class _Landing:
         self, source: str, shown: str, unmapped: tuple[str, ...], problems: tuple[str, ...]
     ) -> Ledger:
         """Count what became of each record."""
-        applies = " or ".join(f"row_{row.number}" for row in self.mapping.rows)
-        per_row = ", ".join(
-            f"count(*) filter ({self._applies(row)}) as rows_{row.number}"
+        applies = " or ".join(f"row_{row.number}" for row in self.mapping.rows) or "false"
+        per_row = "".join(
+            f", count(*) filter ({self._applies(row)}) as rows_{row.number}"
             for row in self.mapping.rows
         )
         counts = self.engine.query(
             f"""select case when record_hash is null then '' when filter_name is not null
                     then filter_name when {applies} then null else {text(NO_ROW)} end as fate,
-                count(*) as records, {per_row} from "landing records" group by 1"""
+                count(*) as records{per_row} from "landing records" group by 1"""
         )
         fates = {
             (fate if isinstance(fate, str) else None): int(records)

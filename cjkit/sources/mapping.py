@@ -7,7 +7,9 @@ reference of the language is the docstring of `cjkit.sources`.
 from __future__ import annotations
 
 import codecs
+import datetime
 import json
+import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -32,8 +34,25 @@ UNITS = {
     "hours": 3_600_000_000,
     "days": 86_400_000_000,
 }
+DIRECTIVES = tuple("YymdeHIMSfpzZbBaAj")
+"""What may follow % in a way to write times."""
 EPOCHS = {"epoch_s": "seconds", "epoch_ms": "milliseconds", "epoch_us": "microseconds"}
-FORMATS = ("csv", "ndjson", "json", "parquet", "excel")
+Format = Literal["csv", "ndjson", "json", "parquet", "excel"]
+ENDINGS: dict[str, Format] = {
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".txt": "csv",
+    ".ndjson": "ndjson",
+    ".jsonl": "ndjson",
+    ".json": "json",
+    ".parquet": "parquet",
+    ".xlsx": "excel",
+    ".xlsm": "excel",
+    ".xls": "excel",
+    ".ods": "excel",
+}
+"""What a file is, by the end of its name, where the mapping does not say."""
+
 _ONLY_FOR = {
     "delimiter": ("csv",),
     "encoding": ("csv", "ndjson", "json"),
@@ -47,7 +66,7 @@ _ONLY_FOR = {
 class FileRule(Declared):
     """`[file]`: how the files are written."""
 
-    format: Literal["csv", "ndjson", "json", "parquet", "excel"]
+    format: Format | None = None
     encoding: str = "utf-8"
     delimiter: str = Field(",", min_length=1, max_length=1)
     header_row: int = Field(1, ge=1)
@@ -85,7 +104,7 @@ class FileRule(Declared):
     @model_validator(mode="after")
     def _fits_the_format(self) -> FileRule:
         for key in sorted(self.model_fields_set & set(_ONLY_FOR)):
-            if self.format not in _ONLY_FOR[key]:
+            if self.format is not None and self.format not in _ONLY_FOR[key]:
                 raise ValueError(
                     f"{key} means nothing for {self.format} files, only for "
                     f"{' and '.join(_ONLY_FOR[key])}: leave it out"
@@ -114,6 +133,15 @@ class Condition(Declared):
     present: bool | None = None
     below: float | None = None
     above: float | None = None
+
+    @field_validator("matches")
+    @classmethod
+    def _is_pattern(cls, pattern: str | None) -> str | None:
+        try:
+            re.compile(pattern or "")
+        except re.error as error:
+            raise ValueError(f"is no regular expression: {error}") from error
+        return pattern
 
     @model_validator(mode="after")
     def _says_something(self) -> Condition:
@@ -196,6 +224,7 @@ class Value(Text):
     time: str | tuple[str, ...] | None = None
     since: str | None = None
     plus: Plus | None = None
+    nulls: tuple[str, ...] = ()
     codes: Mapping[str, Constant] | None = None
     else_: Constant | None = Field(None, alias="else")
     numbers: bool = False
@@ -223,7 +252,7 @@ class Value(Text):
     @model_validator(mode="after")
     def _fits_together(self) -> Value:
         is_text = self.column is not None or self.join is not None or self.first is not None
-        for key in ("codes", "time", "numbers"):
+        for key in ("nulls", "codes", "time", "numbers"):
             if getattr(self, key) and not is_text:
                 raise ValueError(f"{key} reads a text: it goes with column, join or first")
         if self.else_ is not None and self.codes is None:
@@ -433,8 +462,6 @@ class _Checking:
         self.ids = self._tables("ids", Id)
         self.filters = self._list("filter", Filter)
         self.rows = [self._row(number, row) for number, row in self._list("row", Row).items()]
-        if not declared.get("row"):
-            self.faults.append("[[row]] is missing: say at least one row that a record makes.")
 
     def finish(self, name: str) -> SourceMapping:
         """Return the mapping, or raise all its faults."""
@@ -496,7 +523,9 @@ class _Checking:
             spelled = {"column": data} if isinstance(data, str) else data
             if (value := self._take(Value, spelled, where)) is not None:
                 values[name] = value
-                self._check_times(where, value)
+                rule = CONTRACT.get(row.table)
+                is_day = rule is not None and rule.columns.get(name) == "day"
+                self._check_times(where, value, is_day)
         ids = row.ids
         if row.table not in CONTRACT:
             what = f"={row.table!r} is no table of the contract."
@@ -540,14 +569,28 @@ class _Checking:
             if kind is None and value.times and not name.endswith("_at"):
                 self.faults.append(f"{where} is a time: its name must end in _at.")
 
-    def _check_times(self, place: str, value: Value) -> None:
-        zone = self.file.time_zone if self.file else "unknown"
+    def _check_times(self, place: str, value: Value, is_day: bool) -> None:
+        zone = self.file.time_zone if self.file else "UTC"
+        if value.since is not None:
+            try:
+                read_instant(value.since, zone)
+            except ValueError as error:
+                self.faults.append(
+                    f"{place}.since={value.since!r}: {error}: write '2018-07-01T00:00:00Z'."
+                )
         for time in value.times:
             if time in EPOCHS or time in UNITS or time == "iso":
                 continue
-            if "%" not in time:
+            if strange := [part for part in re.findall("%.?", time) if part[1:] not in DIRECTIVES]:
+                self.faults.append(
+                    f"{place}.time={time!r} holds {strange[0]!r}. Known: "
+                    f"{' '.join('%' + known for known in DIRECTIVES)}."
+                )
+            elif "%" not in time:
                 known = [*EPOCHS, "iso", *UNITS, "%Y/%m/%d %H:%M"]
                 self._add(f"{place}.time", f"={time!r} is no way to write time.", time, known)
+            elif is_day:
+                continue
             elif "%z" not in time and "%Z" not in time and zone is None:
                 self.faults.append(
                     f"{place}.time={time!r} has no zone: say file.time_zone = 'Asia/Tokyo', or "
@@ -560,3 +603,25 @@ class _Checking:
             self.faults.append(f"filter {name!r} stands twice: give each a name of its own.")
         if "no_row" in names:
             self.faults.append("filter 'no_row' is cjkit's own name: choose another.")
+
+
+def read_instant(written: str, zone: str | None) -> int:
+    """Return the microseconds since 1970, UTC, that an ISO time says.
+
+    Raises
+    ------
+    ValueError
+        When it is no ISO time, or has no zone and `zone` is None.
+
+    Examples
+    --------
+    >>> read_instant("1970-01-01T09:00:01", "Asia/Tokyo")
+    1000000
+    """
+    found = datetime.datetime.fromisoformat(written)
+    if found.tzinfo is None:
+        if zone is None:
+            raise ValueError("it has no zone")
+        found = found.replace(tzinfo=ZoneInfo(zone))
+    start = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+    return (found - start) // datetime.timedelta(microseconds=1)

@@ -11,7 +11,7 @@ import csv
 import datetime
 import re
 import shutil
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -21,7 +21,8 @@ from python_calamine import CalamineError, CalamineWorkbook
 
 from cjkit.checks import CjkitError, unknown_name
 from cjkit.engine import DuckDB, EngineError, column, text
-from cjkit.sources.mapping import FileRule
+from cjkit.sources.expressions import without_nulls
+from cjkit.sources.mapping import ENDINGS, FileRule, Format
 
 CHUNK = 1 << 22
 LONGEST_LINE = 16_000_000
@@ -118,8 +119,21 @@ def read_records(
             reading = reading.repair()
             _keep(engine, name, reading, hashed)
     except EngineError as error:
-        raise CjkitError(f"{path} cannot be read as {rule.format}: {_first_line(error)}") from error
+        raise CjkitError(
+            f"{path} cannot be read as {format_of(path, rule)}: {_first_line(error)}"
+        ) from error
     return reading
+
+
+def format_of(path: Path, rule: FileRule) -> Format:
+    """Return the format of a file: as the mapping says, else by the end of its name."""
+    found = rule.format or ENDINGS.get(path.suffix.lower())
+    if found is None:
+        raise CjkitError(
+            f"{path}: nothing says what this file is. Set file.format in the mapping; by its name "
+            f"it would be known with {', '.join(ENDINGS)}."
+        )
+    return found
 
 
 def _keep(engine: DuckDB, name: str, reading: Reading, hashed: str) -> None:
@@ -136,16 +150,17 @@ def _open_file(
 ) -> Reading:
     if path.stat().st_size == 0:
         raise CjkitError(f"{path} is empty (0 bytes): export it again, or take it away.")
-    if rule.format == "parquet":
+    form = format_of(path, rule)
+    if form == "parquet":
         return _open_parquet(engine, path, rule, wanted)
-    if rule.format == "excel":
+    if form == "excel":
         copy = _unpack_excel(path, rule, workspace)
         plain = rule.model_copy(update={"format": "csv", "header_row": 1})
         return _open_csv(engine, copy, plain, wanted, workspace, shown=path)
     copy = _as_utf8(path, rule, workspace)
-    if rule.format == "csv":
+    if form == "csv":
         return _open_csv(engine, copy, rule, wanted, workspace, shown=path)
-    if rule.format == "ndjson":
+    if form == "ndjson":
         return _open_ndjson(copy, rule, wanted)
     return _open_json(copy, rule, wanted)
 
@@ -240,7 +255,7 @@ def _open_csv(
     fields = [f"concat_ws({SEPARATOR}, {', '.join(cells)}) as record_text"]
     for number, place in enumerate(places, 1):
         value = _reach_json(f"c{place.number}", place.inner) if place.inner else f"c{place.number}"
-        fields.append(f"{_without_nulls(value, rule.nulls)} as f{number}")
+        fields.append(f"{without_nulls(value, rule.nulls)} as f{number}")
     taken = {place.number for place in places}
     unmapped = tuple(name for number, name in enumerate(names, 1) if number not in taken)
     strict = table.read()
@@ -520,7 +535,7 @@ def _json_reading(rows: str, rule: FileRule, wanted: Sequence[str]) -> Reading:
     paths = ", ".join(text(_json_path(tuple(name.split(".")))) for name in wanted)
     found = f"json_extract_string(json, [{paths}])" if wanted else "null"
     fields = "".join(
-        f", {_without_nulls(f'found[{number}]', ('', *rule.nulls))} as f{number}"
+        f", {without_nulls(f'found[{number}]', ('', *rule.nulls))} as f{number}"
         for number in range(1, len(wanted) + 1)
     )
     return Reading(
@@ -576,7 +591,7 @@ def _open_parquet(engine: DuckDB, path: Path, rule: FileRule, wanted: Sequence[s
         else:
             value = _as_text(value, kind)
             value = _reach_json(value, place.inner) if place.inner else value
-        fields.append(f", {_without_nulls(value, ('', *rule.nulls))} as f{number}")
+        fields.append(f", {without_nulls(value, ('', *rule.nulls))} as f{number}")
     cells = ", ".join(f"coalesce({_as_text(column(n), kind)}, '')" for n, kind in types.items())
     taken = {place.number for place in places}
     return Reading(
@@ -597,12 +612,3 @@ def _as_text(value: str, kind: str) -> str:
     if kind.endswith("]") or kind.startswith(("STRUCT", "MAP")):
         return f"cast(to_json({value}) as varchar)"
     return f"cast({value} as varchar)"
-
-
-def _without_nulls(value: str, nulls: Collection[str]) -> str:
-    """Write the SQL that makes the texts that mean missing missing."""
-    if not nulls:
-        return value
-    if len(nulls) == 1:
-        return f"nullif({value}, {text(next(iter(nulls)))})"
-    return f"case when {value} not in ({', '.join(map(text, nulls))}) then {value} end"
