@@ -151,6 +151,8 @@ class DuckDB:
             config["memory_limit"] = memory
         self._connection = duckdb.connect(str(path), config=config)
         self._connection.execute("set TimeZone = 'UTC'")
+        # What runs is said by who asked for it; a bar would stand in logs and notebook cells.
+        self._connection.execute("set enable_progress_bar = false")
         self._close = weakref.finalize(self, _close, self._connection, own)
 
     def run(self, sql: str) -> None:
