@@ -1,3 +1,4 @@
+import datetime
 import itertools
 
 import matplotlib.pyplot as plt
@@ -8,8 +9,9 @@ import pytest
 from cjkit.checks import CjkitError
 from cjkit.engine import DuckDB
 from cjkit.events import Period
-from cjkit.funnel import measure_funnel
+from cjkit.funnel import compare_funnels, measure_funnel, measure_funnel_trend, measure_times
 from cjkit.plots.theme import theme
+from cjkit.privacy import mask
 from conftest import START_US, prepare_events
 
 STEPS = ["view", "cart", "buy"]
@@ -286,3 +288,162 @@ def test_groups_agree_with_trying_every_chain(rng, ties, by_at):
         assert np.sum(list(found.values()), axis=0).tolist() == counts(
             events, within="4h", ties=ties
         )
+
+
+def test_entries_of_a_month_are_followed_beyond_it_and_masked_until_their_window_is_over(event_log):
+    # The log begins on 1 January 2024, Tokyo time.
+    events = event_log("""
+        ann: view 0h, view 720h, cart 750h
+        bob: view 1h, help 2000h
+        cas: view 744h, cart 745h
+    """)
+    trend = measure_funnel_trend(events, ["view", "cart"], within="10D")
+    table = trend.table
+    assert table["entered"].tolist() == [datetime.date(2024, m, 1) for m in (1, 1, 2, 2)]
+    assert table["customers"].tolist() == [2, 1, 1, 1]
+    assert table["is_mature"].tolist() == [True, True, True, True]
+    assert trend.latest["overall_rate"].tolist() == [0.5, 1]
+    early = measure_funnel_trend(
+        events, ["view", "cart"], within="10D", as_of=datetime.date(2024, 3, 10)
+    ).table
+    assert early["customers"].tolist()[:3] == [2, 1, 1]
+    assert early[["customers", "overall_rate", "overall_rate_high"]].iloc[3].isna().all()
+    assert early["is_mature"].tolist() == [True, True, False, False]
+
+
+@pytest.mark.parametrize(("every", "length"), [("day", 1), ("week", 7)])
+def test_days_and_weeks_begin_at_local_midnight_and_on_monday(event_log, every, length):
+    # 1 January 2024 was a Monday.
+    events = event_log("ann: view 23h, cart 24h\nbob: view 24h\ncas: view 168h, cart 169h")
+    table = measure_funnel_trend(
+        events, ["view", "cart"], within="2h", every=every, as_of=datetime.date(2025, 1, 1)
+    ).table
+    found = {
+        (row.entered - datetime.date(2024, 1, 1)).days: row.customers
+        for row in table[table["step"] == "view"].itertuples()
+    }
+    assert found == ({0: 1, 1: 1, 7: 1} if length == 1 else {0: 2, 7: 1})
+
+
+def test_times_are_those_of_the_first_entry_that_leads_to_the_end(event_log):
+    events = event_log("""
+        ann: view 0h, view 100h, cart 102h, cart 103h, buy 110h, view 120h, cart 120.5h, buy 121h
+        bob: view 0h, cart 4h, buy 24h
+        cas: view 0h, cart 1h
+    """)
+    times = measure_times(events, STEPS, within="48h")
+    assert times.table["customers"].tolist() == [2, 2, 2]
+    assert (times.table["median_us"] / HOUR).tolist() == [3, 14, 17]
+    assert (times.table["quarter_us"] / HOUR).tolist() == [2.5, 11, 13.5]
+
+
+def test_a_time_below_a_day_is_unknown_where_only_the_day_is_known(event_log):
+    events = event_log(
+        "ann: view 0h, cart 5h, buy 50h", time_precision={"view": "second", "cart": "day"}
+    )
+    times = measure_times(events, STEPS)
+    assert times.table["customers"].tolist() == [0, 1, 1]
+    assert times.table["median_us"].isna().tolist() == [True, False, False]
+
+
+def test_nobody_at_the_end_has_no_times(event_log):
+    times = measure_times(event_log("ann: view 0h, cart 5h"), ["cart", "view"])
+    assert times.table["customers"].tolist() == [0]
+    assert times.finding("en") == "Nothing to show here."
+    assert times.plot().get_xscale() == "log"
+
+
+@pytest.mark.parametrize("ties", ["ordered", "simultaneous"])
+@pytest.mark.parametrize("steps", [STEPS, ["view", "cart", "view"], ["buy", "buy", "view"]])
+def test_entries_agree_with_trying_every_chain(rng, steps, ties):
+    for _ in range(15):
+        log = random_log(rng, 60, 9)
+        log["occurred_us"] = START_US + rng.integers(0, 6, 60) * 12 * HOUR
+        within = int(rng.integers(1, 5)) * 12
+        entered, spans = {}, []
+        for own in journeys(log).values():
+            chains = [
+                [
+                    (c[0][1], [event[1] for event in c])
+                    for c in slow_chains(own, steps[:k], within, ties)
+                ]
+                for k in range(1, len(steps) + 1)
+            ]
+            for k, found in enumerate(chains):
+                for day in {start // 24 for start, _ in found}:
+                    entered.setdefault(day, [0] * len(steps))[k] += 1
+            if chains[-1]:
+                spans.append(min(times for _, times in chains[-1]))
+        events = prepare_events(DuckDB(threads=1), log)
+        options = {"within": f"{within}h", "ties": ties}
+        table = measure_funnel_trend(
+            events, steps, every="day", as_of=datetime.date(2025, 1, 1), **options
+        ).table
+        first = datetime.date(2024, 1, 1)
+        assert entered == {
+            (day - first).days: rows["customers"].tolist() for day, rows in table.groupby("entered")
+        }
+        times = measure_times(events, steps, **options).table
+        assert times["customers"].iloc[-1] == len(spans)
+        if spans:
+            gaps = np.diff(np.array(spans), axis=1)
+            expected = [*np.median(gaps, axis=0), np.median(gaps.sum(axis=1))]
+            assert (times["median_us"] / HOUR).tolist() == expected
+
+
+def test_a_difference_has_newcombes_interval(event_log):
+    def funnel(n, converted):
+        lines = [f"c{k}: view 0h" + (", cart 1h" if k < converted else "") for k in range(n)]
+        return measure_funnel(event_log("\n".join(lines)), ["view", "cart"])
+
+    difference = compare_funnels(funnel(70, 56), funnel(80, 48))
+    row = difference.table.iloc[0]
+    # Newcombe (1998), table II (a), method 10: .0524 to .3339.
+    assert row["difference"] == pytest.approx(0.2)
+    assert row["difference_low"] == pytest.approx(0.0524, abs=5e-5)
+    assert row["difference_high"] == pytest.approx(0.3339, abs=5e-5)
+    assert "+20.0 points" in difference.finding("en")
+    assert "more than chance" in difference.finding("en")
+
+
+def test_differences_are_of_each_step_and_of_the_whole_way(event_log):
+    device = {"view": "phone", "cart": "phone", "buy": "phone"}
+    now = event_log("ann: view 0h, cart 1h, buy 2h\nbob: view 0h, cart 1h", device=device)
+    before = event_log("ann: view 0h, cart 1h, buy 2h\nbob: view 0h", device=device)
+    for by in (None, "device"):
+        table = compare_funnels(
+            measure_funnel(now, STEPS, by=by), measure_funnel(before, STEPS, by=by)
+        ).table
+        assert table["difference"].tolist() == [0.5, -0.5, 0]
+        assert table["to_step"].tolist() == ["cart", "buy", "buy"]
+        assert table["from_step"].tolist() == ["view", "cart", "view"]
+
+
+def test_funnels_that_were_measured_differently_are_not_compared(event_log):
+    events = event_log("ann: view 0h, cart 1h, buy 2h")
+    funnel = measure_funnel(events, STEPS)
+    with pytest.raises(CjkitError, match="differ in within"):
+        compare_funnels(funnel, measure_funnel(events, STEPS, within="1D"))
+    with pytest.raises(CjkitError, match="different steps"):
+        compare_funnels(funnel, measure_funnel(events, ["view", "buy"]))
+
+
+@pytest.mark.parametrize("language", ["en", "ja"])
+def test_every_result_can_be_masked_shown_and_said(event_log, language):
+    lines = [f"c{k}: view {k * 200}h, cart {k * 200 + 1}h, buy {k * 200 + 2}h" for k in range(9)]
+    events = event_log("\n".join(lines), device={"view": "phone"})
+    funnel = measure_funnel(events, STEPS)
+    for result in (
+        funnel,
+        measure_funnel(events, STEPS, by="device"),
+        measure_funnel_trend(events, STEPS, within="1D"),
+        measure_times(events, STEPS),
+        compare_funnels(funnel, funnel),
+    ):
+        for shown in (result, mask(result, 5), mask(result, 50)):
+            with theme(language):
+                assert shown.plot(language=language).get_figure() is not None
+            words = shown.finding(language)
+            assert words
+            assert "{" not in words
+            assert "nan" not in words

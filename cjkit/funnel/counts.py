@@ -76,7 +76,7 @@ class Funnel:
     @property
     def largest_loss(self) -> dict[str, Any]:
         """The row of the step that loses most customers: where to look first for a pain point."""
-        return max(_rows(self.table), key=lambda row: 0 if pd.isna(row["lost"]) else row["lost"])
+        return max(rows_of(self.table), key=lambda row: 0 if pd.isna(row["lost"]) else row["lost"])
 
     @property
     def ends(self) -> pd.DataFrame:
@@ -87,7 +87,7 @@ class Funnel:
         """Say in one sentence how many come through, and where most are lost."""
         if self.by is not None:
             return self._finding_by_group(self.by, language)
-        rows = _rows(self.table)
+        rows = rows_of(self.table)
         first, last, loss = rows[0], rows[-1], self.largest_loss
         if not first["customers"] > 0:
             return label("nothing_here", language)
@@ -107,7 +107,7 @@ class Funnel:
         )
 
     def _finding_by_group(self, by: str, language: Language) -> str:
-        groups = _rows(self.ends.dropna(subset="overall_rate").sort_values("overall_rate"))
+        groups = rows_of(self.ends.dropna(subset="overall_rate").sort_values("overall_rate"))
         if len(groups) < 2:
             return label("nothing_to_compare", language)
         low, high = groups[0], groups[-1]
@@ -124,7 +124,7 @@ class Funnel:
     def plot(self, *, ax: Axes | None = None, language: Language = "en") -> Axes:
         """Draw the steps as bars of customers; with `by`, each group's rate with its interval."""
         if self.by is None:
-            rows = _rows(self.table)
+            rows = rows_of(self.table)
             ax = draw_steps(
                 [display_name(row["step"], "event", language) for row in rows],
                 [float(row["customers"]) for row in rows],
@@ -146,7 +146,7 @@ class Funnel:
         return ax
 
 
-def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
+def rows_of(table: pd.DataFrame) -> list[dict[str, Any]]:
     return [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
 
 
@@ -225,9 +225,9 @@ def measure_funnel(
     split = split_by(events, by) if by is not None else None
     source = split.relation if split is not None else str(events)
 
-    carries_group = split is not None and split.kind == "customer"
-    chains = _chains(_steps_taken(source, steps, ties, carries_group, period), steps, window, ties)
-    arrivals = _arrivals(chains, steps, ties, carries_group)
+    carried = ("by_value",) if split is not None and split.kind == "customer" else ()
+    taken = steps_taken(source, steps, ties, carried, period)
+    arrivals = _arrivals(_chains(taken, steps, window, ties), steps, ties, carried)
     if split is not None and split.kind == "event":
         arrivals = _with_group(arrivals, source, steps, by_at)
     counted = ", ".join(f"count(arrived_{k}) as step_{k}" for k in range(1, len(steps) + 1))
@@ -267,28 +267,36 @@ def code_sql(steps: Sequence[str]) -> str:
     )
 
 
-def _steps_taken(
-    source: str, steps: Sequence[str], ties: Ties, carries_group: bool, period: Period | None
+def steps_taken(
+    source: str,
+    steps: Sequence[str],
+    ties: Ties,
+    carried: Sequence[str] = (),
+    period: Period | None = None,
 ) -> str:
-    """Write the SQL of the events that are steps: one row an event, or one row an instant."""
-    group = ", by_value" if carries_group else ""
+    """Write the SQL of the events that are steps: one row an event, or one row an instant.
+
+    An instant holds how often each step happened then (`times_...`) and the first event of each
+    (`place_...`), and of the columns `carried` the largest value.
+    """
+    more = "".join(f", {name}" for name in carried)
     days = (
         f" and occurred_us >= {period.start_us} and occurred_us < {period.end_us}" if period else ""
     )
     taken = f"""
-        select customer_id, occurred_us, step_no{group}, {code_sql(steps)} as code
+        select customer_id, occurred_us, step_no{more}, {code_sql(steps)} as code
         from {source} as log where event in ({", ".join(map(text, dict.fromkeys(steps)))}){days}"""
     if ties == "ordered":
         return taken
-    codes = sorted(set(step_codes(steps)))
     happened = ", ".join(
         f"sum(case when code = {code} then 1 else 0 end) as times_{code}, "
         f"min(case when code = {code} then step_no end) as place_{code}"
-        for code in codes
+        for code in sorted(set(step_codes(steps)))
     )
+    largest = "".join(f", max({name}) as {name}" for name in carried)
     return f"""
-        select customer_id, occurred_us{group}, {happened}
-        from ({taken}) as taken group by customer_id, occurred_us{group}"""
+        select customer_id, occurred_us{largest}, {happened}
+        from ({taken}) as taken group by customer_id, occurred_us"""
 
 
 def _chains(taken: str, steps: Sequence[str], window: pd.Timedelta, ties: Ties) -> str:
@@ -306,7 +314,7 @@ def _chains(taken: str, steps: Sequence[str], window: pd.Timedelta, ties: Ties) 
             began = f""", max(entered_{k - 1}) over (partition by customer_id order by {place}
                     rows between unbounded preceding and 1 preceding) as began_{k}"""
         cases = " ".join(
-            f"when {_taken_here(steps[first - 1 : k], step_codes(steps)[first - 1 : k], ties)} "
+            f"when {takes(step_codes(steps)[first - 1 : k], ties)} "
             + (
                 "then occurred_us"
                 if first == 1
@@ -320,8 +328,8 @@ def _chains(taken: str, steps: Sequence[str], window: pd.Timedelta, ties: Ties) 
     return sql
 
 
-def _taken_here(steps: Sequence[str], codes: Sequence[int], ties: Ties) -> str:
-    """Write the condition that one row alone takes all of `steps`, an event for each.
+def takes(codes: Sequence[int], ties: Ties) -> str:
+    """Write the condition that one row alone takes all the steps `codes`, an event for each.
 
     Where an instant may take several steps, the longest run of them is the best: it continues the
     chain with the fewest steps, which began last.
@@ -331,15 +339,15 @@ def _taken_here(steps: Sequence[str], codes: Sequence[int], ties: Ties) -> str:
     return " and ".join(f"times_{code} >= {codes.count(code)}" for code in sorted(set(codes)))
 
 
-def _arrivals(chains: str, steps: Sequence[str], ties: Ties, carries_group: bool) -> str:
+def _arrivals(chains: str, steps: Sequence[str], ties: Ties, carried: Sequence[str]) -> str:
     """Write the SQL of one row a customer: the `step_no` of the first arrival at each step."""
     arrived = ", ".join(
         f"min(case when entered_{k} is not null then "
         f"{'step_no' if ties == 'ordered' else f'place_{code}'} end) as arrived_{k}"
         for k, code in enumerate(step_codes(steps), start=1)
     )
-    group = ", max(by_value) as by_value" if carries_group else ""
-    return f"select customer_id{group}, {arrived} from ({chains}) as chains group by customer_id"
+    largest = "".join(f", max({name}) as {name}" for name in carried)
+    return f"select customer_id{largest}, {arrived} from ({chains}) as chains group by customer_id"
 
 
 def _with_group(arrivals: str, source: str, steps: Sequence[str], by_at: str) -> str:
@@ -359,9 +367,9 @@ def _with_group(arrivals: str, source: str, steps: Sequence[str], by_at: str) ->
 def _rates(counts: pd.DataFrame, steps: Sequence[str], split: Split | None) -> pd.DataFrame:
     """Turn one wide row of counts for each group into one row for each step, with its rates."""
     if split is None:
-        groups = {"": _rows(counts)[0]}
+        groups = {"": rows_of(counts)[0]}
     else:
-        found = {row["by_value"]: row for row in _rows(counts) if row["step_1"] > 0}
+        found = {row["by_value"]: row for row in rows_of(counts) if row["step_1"] > 0}
         # An event that was never reached makes `(missing)`, which the column itself may not have.
         groups = {v: found[v] for v in dict.fromkeys([*split.values, MISSING]) if v in found}
     name = split.name if split is not None else "by_value"

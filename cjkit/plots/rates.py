@@ -1,4 +1,4 @@
-"""Rates with what is known of them: points with intervals, and lines over time."""
+"""Rates with what is known of them: points with intervals."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
 
-from cjkit.plots.theme import COMPARED, MUTED, PALE, PRIMARY
+from cjkit.plots.theme import MUTED, PALE, PRIMARY
 
 
 def draw_rates(
@@ -18,18 +18,19 @@ def draw_rates(
     highs: Sequence[float],
     notes: Sequence[str],
     *,
-    compared: Sequence[float] | None = None,
+    zero: bool = False,
     ax: Axes | None = None,
 ) -> Axes:
     """Draw one point with its interval for each name, first at the top, with a note at the right.
 
-    `compared` are further rates, drawn as a pale mark beside each point.
+    With `zero` a line stands at 0, for differences.
     """
-    ax = ax if ax is not None else plt.gca()
+    if ax is None:
+        ax = plt.subplots(figsize=(9, 1.3 + 0.36 * max(len(names), 2)))[1]
     places = range(len(names))
     ax.hlines(places, lows, highs, color=PRIMARY, linewidth=2.2)
-    if compared is not None:
-        ax.plot(compared, places, "|", color=COMPARED, markersize=15, markeredgewidth=3)
+    if zero:
+        ax.axvline(0, color=MUTED, linewidth=1)
     ax.plot(rates, places, "o", color=PRIMARY, markersize=7)
     ax.set_yticks(places, labels=list(names))
     ax.set_ylim(len(names) - 0.4, -0.6)

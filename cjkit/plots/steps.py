@@ -17,7 +17,8 @@ def draw_steps(
 
     What a step has less than the one before is drawn pale behind it, so that losses are seen.
     """
-    ax = ax if ax is not None else plt.gca()
+    if ax is None:
+        ax = plt.subplots(figsize=(9, 0.6 + 0.6 * len(names)))[1]
     places = range(len(names))
     ax.barh(places, [sizes[max(0, place - 1)] for place in places], height=0.62, color=PALE)
     bars = ax.barh(places, sizes, height=0.62, color=PRIMARY)

@@ -1,0 +1,189 @@
+"""Two funnels side by side: which step changed, and whether chance alone may have done it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import pandas as pd
+from matplotlib.axes import Axes
+
+from cjkit.checks import CjkitError
+from cjkit.funnel.counts import Funnel, rows_of
+from cjkit.labels import Language, display_name, format_number, format_percent, label
+from cjkit.plots.rates import draw_rates
+from cjkit.statistics import benjamini_hochberg, difference_p_value, newcombe_interval
+
+_COMPARED = ("difference", "difference_low", "difference_high", "p_value")
+
+
+@dataclass(frozen=True)
+class FunnelDifference:
+    """What `compare_funnels` found.
+
+    Attributes
+    ----------
+    table : DataFrame, one row for each step after the first and a last one for the whole way
+        (and so for each group of `by`)
+        `from_step`, `to_step`; `customers` at `from_step` and `reached` at `to_step` (counts) and
+        their `rate` (0 to 1), the same of the funnel before as `previous_customers`,
+        `previous_reached`, `previous_rate`; `difference` of the rates with its 95% Newcombe
+        interval (`difference_low`, `difference_high`), and `p_value` of the score test, adjusted
+        over all rows of the table (Benjamini-Hochberg).
+    by : str or None
+    sql : tuple of str
+        The statements of both funnels.
+    """
+
+    table: pd.DataFrame
+    by: str | None
+    sql: tuple[str, ...]
+
+    counts: ClassVar[dict[str, tuple[str, ...]]] = {
+        "customers": ("reached", "rate", *_COMPARED),
+        "reached": ("rate", *_COMPARED),
+        "previous_customers": ("previous_reached", "previous_rate", *_COMPARED),
+        "previous_reached": ("previous_rate", *_COMPARED),
+    }
+    formats: ClassVar[dict[str, str]] = {
+        "from_step": "event",
+        "to_step": "event",
+        "difference": "rate",
+    }
+
+    @property
+    def whole(self) -> pd.DataFrame:
+        """The rows of the whole way, from the first step to the last: one, or one a group."""
+        return self.table.groupby(self.by, sort=False).tail(1) if self.by else self.table.tail(1)
+
+    def finding(self, language: Language) -> str:
+        """Say how the rate of the whole way changed, and whether that is more than chance."""
+        rows = rows_of(self.whole.dropna(subset="difference"))
+        if not rows:
+            return label("nothing_to_compare", language)
+        row = max(rows, key=lambda found: abs(float(found["difference"])))
+        is_clear = row["difference_low"] > 0 or row["difference_high"] < 0
+        words = label(
+            "difference_finding",
+            language,
+            first=display_name(row["from_step"], "event", language),
+            last=display_name(row["to_step"], "event", language),
+            before=format_percent(row["previous_rate"], language),
+            now=format_percent(row["rate"], language),
+            difference=_points(row["difference"], language),
+            low=_points(row["difference_low"], language),
+            high=_points(row["difference_high"], language),
+            judgement=label("change_is_clear" if is_clear else "change_may_be_chance", language),
+        )
+        return f"{display_name(row[self.by], self.by, language)}: {words}" if self.by else words
+
+    def plot(self, *, ax: Axes | None = None, language: Language = "en") -> Axes:
+        """Draw each difference with its interval; what lies off the line of zero is clear."""
+        rows = rows_of(self.whole if self.by else self.table)
+        ax = draw_rates(
+            [
+                display_name(row[self.by], self.by, language)
+                if self.by
+                else " → ".join(
+                    display_name(row[end], "event", language) for end in ("from_step", "to_step")
+                )
+                for row in rows
+            ],
+            [row["difference"] for row in rows],
+            [row["difference_low"] for row in rows],
+            [row["difference_high"] for row in rows],
+            [
+                f"{format_percent(row['previous_rate'], language)} → "
+                f"{format_percent(row['rate'], language)}"
+                for row in rows
+            ],
+            zero=True,
+            ax=ax,
+        )
+        ax.set_xlabel(label("difference", language))
+        return ax
+
+
+def compare_funnels(now: Funnel, before: Funnel) -> FunnelDifference:
+    """Compare two funnels of the same steps: two periods, two groups, two companies.
+
+    The intervals take the customers of both as independent; where the same people are in both,
+    they are a little too wide.
+
+    Parameters
+    ----------
+    now, before : Funnel
+        Measured with the same steps, window, ties and `by`. For two periods, measure each with
+        its `period`, so that chains are cut at the end of both alike.
+
+    Returns
+    -------
+    FunnelDifference
+        Groups that only one of the two has are left out.
+
+    Raises
+    ------
+    CjkitError
+        When the two were measured differently.
+
+    Examples
+    --------
+    >>> from cjkit.funnel import measure_funnel
+    >>> funnel = measure_funnel(events, ["view", "cart"])
+    >>> compare_funnels(funnel, funnel).table["difference"].tolist()
+    [0.0]
+    """
+    for setting in ("within", "by", "by_at", "ties"):
+        if getattr(now, setting) != getattr(before, setting):
+            raise CjkitError(
+                f"The two funnels differ in {setting}: {getattr(now, setting)!r} and "
+                f"{getattr(before, setting)!r}. Measure both alike."
+            )
+    if list(now.table["step"].unique()) != list(before.table["step"].unique()):
+        raise CjkitError("The two funnels have different steps. Measure both with the same.")
+    previous = {way[:-2]: way[-2:] for way in _ways(before)}
+    rows = [(*way, *previous[way[:-2]]) for way in _ways(now) if way[:-2] in previous]
+    columns = ["group", "from_step", "to_step", "way", *_FIGURES]
+    table = pd.DataFrame(rows, columns=columns).drop(columns="way")
+    figures = [table[name] for name in _FIGURES]
+    table.insert(5, "rate", _rate(table["reached"], table["customers"]))
+    table["previous_rate"] = _rate(table["previous_reached"], table["previous_customers"])
+    table["difference"] = table["rate"] - table["previous_rate"]
+    customers, reached, previous_customers, previous_reached = figures
+    sides = (reached, customers, previous_reached, previous_customers)
+    table["difference_low"], table["difference_high"] = newcombe_interval(*sides)
+    table["p_value"] = benjamini_hochberg(difference_p_value(*sides))
+    table = table.rename(columns={"group": now.by}) if now.by else table.drop(columns="group")
+    return FunnelDifference(table, now.by, now.sql + before.sql)
+
+
+_FIGURES = ("customers", "reached", "previous_customers", "previous_reached")
+
+
+def _ways(funnel: Funnel) -> list[tuple[Any, ...]]:
+    """Return each step after the first and then the whole way, with the counts at both ends.
+
+    As tuples of group, both steps' names, the place in the group, and the two counts.
+    """
+    found = []
+    groups = funnel.table.groupby(funnel.by, sort=False) if funnel.by else [("", funnel.table)]
+    for group, own in groups:
+        steps, counts = own["step"].tolist(), own["customers"].tolist()
+        ends = [(k, k + 1) for k in range(len(steps) - 1)]
+        if len(steps) > 2:
+            ends.append((0, len(steps) - 1))
+        found += [
+            (group, steps[a], steps[b], place, counts[a], counts[b])
+            for place, (a, b) in enumerate(ends)
+        ]
+    return found
+
+
+def _rate(reached: pd.Series[Any], customers: pd.Series[Any]) -> pd.Series[Any]:
+    return reached / customers.where(customers > 0)
+
+
+def _points(difference: Any, language: Language) -> str:
+    """Write a difference of rates in percentage points, with its sign."""
+    written = format_number(100 * difference, language, digits=1)
+    return label("rate_points", language, number=f"+{written}" if difference > 0 else written)
