@@ -74,7 +74,8 @@ def write_table(
     prefix : str
         Starts the ids of the column heads, which must differ between the tables of a page.
     formats : mapping from column to format, optional
-        One of 'rate', 'money', 'duration', 'date', 'month', 'number', 'text', or a kind of name
+        One of 'rate', 'money', 'duration', 'date', 'month', 'number', 'precise' (three decimals),
+        'text', or a kind of name
         ('event', 'touchpoint', ...), where the column's name does not say it.
     hidden : DataFrame of bool, optional
         Which cells are masked: they say so.
@@ -204,6 +205,7 @@ def _claim(value: Any, language: Language) -> str:
 
 
 _WRITERS: dict[str, Format] = {
+    "precise": lambda value, language: format_number(_number(value), language, digits=3),
     "rate": lambda value, language: format_percent(_number(value), language),
     "money": lambda value, language: format_money(_number(value), language),
     "duration": lambda value, language: format_duration(_number(value), language),
@@ -212,4 +214,4 @@ _WRITERS: dict[str, Format] = {
     "claim": _claim,
     "text": _text,
 }
-_FIGURES = {"rate", "money", "duration", "date", "month", "number"}
+_FIGURES = {"precise", "rate", "money", "duration", "date", "month", "number"}
