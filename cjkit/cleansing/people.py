@@ -12,7 +12,7 @@ from cjkit.privacy import denied_sql
 _STAFF = ("is_staff", "x_is_staff")
 _TEST = ("is_test", "x_is_test")
 _MARKETING = "marketing"
-_OUTBOUND = "outbound"
+_ADVERTISED = ("email", "sms", "push", "line", "direct_mail")
 
 
 def find_people(landing: Landing) -> People:
@@ -85,10 +85,12 @@ def _mark_people(landing: Landing, rule: str, customers: str) -> None:
 
 
 def flag_order_of_events(landing: Landing) -> None:
-    """Flag events that came in an order that cannot be, and sends after an opt-out; all are kept.
+    """Flag events in an order that cannot be, and mailings after an opt-out; all are kept.
 
     `[[quality.order]]` of the project names pairs: `then` before `first` of the same `ref_id` is
-    impossible. A purchase counts as it stands in orders.
+    impossible. A purchase counts as it stands in orders. A mailing is an `outbound` event by
+    e-mail, SMS, push, LINE or post; it came too late when the latest earlier record of the purpose
+    `marketing` was a denial.
     """
     engine = landing.engine
     for pair in landing.project.quality.order:
@@ -110,6 +112,12 @@ def flag_order_of_events(landing: Landing) -> None:
                 where later.event = {text(pair.then)} and later.time_us < earlier.time_us)""",
         )
         engine.run('drop table "ordered events"')
+    media = ", ".join(map(text, _ADVERTISED))
+    placed = [
+        text(name) for name, place in landing.project.events.items() if place.channel in _ADVERTISED
+    ]
+    by_place = f"rows.channel is null and rows.event in ({', '.join(placed) or 'null'})"
+    mailed = f"rows.channel in ({media}) or {by_place}"
     mark(
         engine,
         "events",
@@ -118,7 +126,7 @@ def flag_order_of_events(landing: Landing) -> None:
                 select facts.row_id, facts.time_us, people.customer_no
                 from "landed events" as rows join "facts events" as facts using (row_id)
                 join people on people.person_key = rows.person_key
-                where {IS_CLEAN} and rows.direction = {text(_OUTBOUND)}) as sent
+                where {IS_CLEAN} and rows.direction = 'outbound' and ({mailed})) as sent
             asof join (select people.customer_no, answers.time_us,
                     bool_and(answers.is_granted) as is_granted
                 from "landed consents" as answers
@@ -131,15 +139,19 @@ def flag_order_of_events(landing: Landing) -> None:
 
 
 def merge_profiles(landing: Landing) -> None:
-    """Mark all records of a customer but the last, of the source that the project names first.
+    """Mark all records of a customer but the latest, of the source that the project names first.
 
-    The table `profiles` ranks those that are left and those that are merged into them.
+    The latest is that with the latest `updated_at`, where a mapping gives one, else the last of the
+    last file. The table `profiles` ranks those that are left and those that are merged into them.
     """
     engine = landing.engine
+    has_updates = "updated_at" in extra_columns(engine, "customers")
+    updated = "rows.updated_at nulls first, " if has_updates else ""
     engine.materialize(
         "profiles",
-        f"""select rows.row_id, people.customer_id, row_number() over (
-                partition by people.customer_id order by files.source_no desc, rows.row_id) as rank,
+        f"""select rows.row_id, people.customer_id,
+            row_number() over (partition by people.customer_id
+                order by files.source_no desc, {updated}rows.row_id) as rank,
             count(*) over (partition by people.customer_id) as records
             from "landed customers" as rows
             join "facts customers" as facts on facts.row_id = rows.row_id and {IS_CLEAN}

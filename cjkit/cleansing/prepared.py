@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from cjkit.cleansing.rows import Landing, extra_columns
+from cjkit.cleansing.rows import IS_RETURN, OWN_ID, Landing, extra_columns
 from cjkit.cleansing.rules import IS_CLEAN, RULES, SETS_ASIDE
 from cjkit.cleansing.sales import order_events_sql
 from cjkit.engine import DuckDB, column, text
@@ -125,18 +125,16 @@ def _id_sql(name: str) -> str:
     own = f"rows.{column(name)}"
     return (
         f"case when {own} is not null and coalesce(rows.unique_key = {own}, true) "
-        f"then rows.source || ':' || {own} else rows.source || '-' || "
-        f"substr(md5(rows.file), 1, 6) || '-' || lpad(cast(rows.record_no as varchar), 9, '0') "
-        f"|| '-' || rows.row_rule end as {column(name)}"
+        f"then rows.source || ':' || {own} else {OWN_ID} end as {column(name)}"
     )
 
 
 def _lines_sql(landing: Landing, *, as_of_us: int) -> str:
     """Write the SQL of the prepared lines of orders, each with its number."""
-    order = "partition by rows.order_id"
+    # Returned lines carry the numbers of the sold ones, and lines set aside leave gaps.
     line_no = (
-        f"case when count(rows.line_no) over ({order}) = count(*) over ({order}) "
-        f"then rows.line_no else row_number() over ({order} order by rows.row_id) end as line_no"
+        f"row_number() over (partition by rows.order_id order by {IS_RETURN}, rows.line_no, "
+        "rows.row_id) as line_no"
     )
     local = _local(landing.project, "rows.ordered_at")
     return f"""

@@ -12,7 +12,7 @@ from cjkit.checks import CjkitError
 from cjkit.cleansing.rows import Landing, is_made, mark
 from cjkit.cleansing.rules import IS_CLEAN, RULE, RULES, outcome_sql, rule_sql
 from cjkit.engine import text
-from cjkit.events import CONTRACT, PURCHASE
+from cjkit.events import CONTRACT, PURCHASE, RETURN
 from cjkit.project import DIMENSIONS, Project
 
 LEAST_EVENTS = 200
@@ -230,8 +230,8 @@ def compare_before(landing: Landing, as_of_us: int) -> pd.DataFrame:
     """Compare headline figures of the rows as they came with those of the prepared log.
 
     Before: all rows that consent allows, earlier than `as_of` or without a readable time, each id a
-    person of its own, each report of a sale a sale where the project has no orders. After: the
-    prepared log.
+    person of its own. After: the prepared log. `events` are those besides purchases and returns,
+    which come from orders where there are any.
 
     Returns
     -------
@@ -262,7 +262,8 @@ def compare_before(landing: Landing, as_of_us: int) -> pd.DataFrame:
                     buyers / nullif(customers, 0) as conversion_rate
                 from (select count(distinct {person}) as customers from (
                     select {person} from {events} union select {person} from {orders}) as seen)
-                cross join (select count(*) as events from {events})
+                cross join (select count(*) as events from {events}
+                    where event is null or event not in ('{PURCHASE}', '{RETURN}'))
                 cross join (select {number} as orders, count(distinct {person}) as buyers,
                     coalesce(sum(revenue), 0) as revenue from {sold} as sold)"""
         ).iloc[0]

@@ -44,6 +44,14 @@ PROVENANCE: dict[str, Kind] = {
 }
 """The columns that a landed row has beside those of the contract."""
 
+OWN_ID = (
+    "rows.source || '-' || substr(md5(rows.file), 1, 6) || '-' || "
+    "lpad(cast(rows.record_no as varchar), 9, '0') || '-' || rows.row_rule"
+)
+"""The SQL of an id for a row whose source gives it none: where it came from."""
+
+IS_RETURN = "coalesce(is_return, false)"
+
 FILE_SIZE = 1 << 40
 """Row ids of one file lie this far from those of the next."""
 
@@ -59,7 +67,6 @@ _SAME_EVENT = (
     "campaign",
     "revenue",
 )
-_IS_RETURN = "coalesce(is_return, false)"
 _SOLD = RULE["absurd_amount"].tables
 _REPLAY_US = 2_000_000
 _BOT_EVENTS = 30
@@ -183,9 +190,11 @@ def _make_view(engine: DuckDB, project: Project, table: str, paths: Sequence[Pat
     # The twins in microseconds are made anew from times, after a declared shift.
     twins = {name.removesuffix("_at") + "_us" for name, kind in expected.items() if kind == "time"}
     chosen += [column(name) for name in found if name not in expected and name not in twins]
+    # A line without a number of an order is an order of its own.
+    whole = f"* replace (coalesce(order_id, {OWN_ID}) as order_id)" if table == "orders" else "*"
     engine.view(
         f"landed {table}",
-        f"select *, {_time_sql(table, project)} as time_us "
+        f"select {whole}, {_time_sql(table, project)} as time_us "
         f"from (select {row_id} as row_id, {', '.join(chosen)} from {read}) as rows",
     )
 
@@ -250,12 +259,18 @@ def find_row_faults(landing: Landing, table: str) -> None:
         if table == "events"
         else "cast(null as ubigint)"
     )
+    kept = [
+        text(name)
+        for name, source in landing.project.sources.items()
+        if source.duplicates == "keep" or table == "customers"
+    ]
     landing.engine.materialize(
         f"facts {table}",
         f"""select row_id, cast(row_id // {FILE_SIZE} as integer) as file_no, time_us,
             cast({" | ".join(checks)} as bigint) as failed,
             case when person_key is not null then hash(person_key) end as person,
-            hash(source, row_rule, record_hash) as record,
+            case when source in ({", ".join(kept) or "null"}) then row_id
+                else hash(source, row_rule, record_hash) end as record,
             {_key_sql(table)} as unique_key, {content} as content
         from "landed {table}" """,
     )
@@ -344,8 +359,9 @@ def find_repeated_rows(engine: DuckDB, table: str) -> None:
     """Mark exact repeats of a record, and rows whose key another row already has; the first stays.
 
     A record that stands again in its file is a `duplicate_row`; in another file too, unless it has
-    a key. A key that stands again within a file is a `duplicate_key`; in another file it is the
-    same thing exported twice, a `repeated_export`.
+    a key. Equal records of a source with `duplicates = "keep"` are none, nor those of customers,
+    which are merged by person. A key that stands again within a file is a `duplicate_key`; in
+    another file it is the same thing exported twice, a `repeated_export`.
     """
     facts = f'"facts {table}"'
     engine.materialize(

@@ -78,7 +78,7 @@ RULES: tuple[Rule, ...] = (
         "quarantined",
         ("orders",),
         ("order_id", "ordered_at"),
-        "order_id is not null and ordered_at is null and unreadable is null",
+        "ordered_at is null and not coalesce(contains(unreadable, 'ordered_at'), false)",
     ),
     Rule("missing_value", "completeness", "quarantined", _ALL, predicate="{lacks_required}"),
     Rule(

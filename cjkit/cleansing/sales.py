@@ -8,7 +8,7 @@ one `purchase` event, and its returned lines one `return` event.
 from __future__ import annotations
 
 from cjkit.checks import microseconds
-from cjkit.cleansing.rows import DAY_US, Landing, mark
+from cjkit.cleansing.rows import DAY_US, IS_RETURN, Landing, mark
 from cjkit.cleansing.rules import IS_CLEAN
 from cjkit.engine import text
 from cjkit.events import PURCHASE, RETURN
@@ -21,13 +21,14 @@ def settle_orders(landing: Landing) -> None:
 
     The same `order_id` in two sources is one order when it was made within a day: the source that
     the project names first keeps it, the lines of the others are `same_order`. Further apart it is
-    a clash of numbers: their lines are `order_id_clash`. Lines without a number are numbered as
-    they stand.
+    a clash of numbers: their lines are `order_id_clash`. Returned lines may come from a source of
+    their own.
     """
     engine = landing.engine
     engine.materialize(
         "order lines",
-        f"""select rows.row_id, rows.order_id, rows.time_us, facts.file_no, people.customer_no
+        f"""select rows.row_id, rows.order_id, rows.time_us, rows.source, rows.revenue,
+                {IS_RETURN} as is_return, people.customer_no
             from "landed orders" as rows
             join "facts orders" as facts on facts.row_id = rows.row_id and {IS_CLEAN}
             left join people on people.person_key = rows.person_key""",
@@ -35,18 +36,14 @@ def settle_orders(landing: Landing) -> None:
     engine.materialize(
         "other systems",
         f"""select row_id, abs(time_us - first_us) <= {DAY_US} as is_same from (
-            select row_id, time_us, source, first(source) over (partition by order_id
-                    order by row_id rows between unbounded preceding and unbounded following)
-                    as first_source,
-                first(time_us) over (partition by order_id order by row_id
-                    rows between unbounded preceding and unbounded following) as first_us
+            select row_id, time_us, source,
+                first(source) over (partition by order_id, is_return order by row_id
+                    rows unbounded preceding) as first_source,
+                first(time_us) over (partition by order_id, is_return order by row_id
+                    rows unbounded preceding) as first_us
             from "order lines"
-            join (select file_no, source from files where "table" = 'orders') as files
-                using (file_no)
-            where order_id in (select order_id from "order lines"
-                join (select file_no, source from files where "table" = 'orders') as files
-                    using (file_no)
-                group by order_id having count(distinct source) > 1)) as shared
+            where (order_id, is_return) in (select (order_id, is_return) from "order lines"
+                group by order_id, is_return having count(distinct source) > 1)) as shared
             where source <> first_source""",
     )
     for name, condition in (("same_order", "is_same"), ("order_id_clash", "not is_same")):
@@ -64,7 +61,8 @@ def match_sales(landing: Landing) -> None:
     """Match reports of sales to orders, and write `sale places`: what the reports add to each.
 
     A report belongs to the order whose `order_id` is its `ref_id`; else to the order of the same
-    customer and amount that is nearest in time, at most `[orders] match_within` away. It is merged
+    customer and amount that is nearest in time, at most `[orders] match_within` away (on the same
+    day, where the report only has a day). It is merged
     (`sale_report`); a report that no order answers is `sale_without_order`. Where several reports
     belong to one order, the earliest that says a place counts.
     """
@@ -72,15 +70,14 @@ def match_sales(landing: Landing) -> None:
     within = microseconds(landing.project.orders.match_within, name="orders.match_within")
     engine.materialize(
         "sales",
-        """select lines.order_id, min(lines.customer_no) as customer_no,
-                min(lines.time_us) as time_us,
-                sum(case when not coalesce(rows.is_return, false) then rows.revenue end) as revenue
-            from "order lines" as lines join "landed orders" as rows using (row_id)
-            group by lines.order_id""",
+        """select order_id, min(customer_no) as customer_no, min(time_us) as time_us,
+                sum(revenue) as revenue
+            from "order lines" where not is_return group by order_id""",
     )
     engine.materialize(
         "reports",
         f"""select rows.row_id, rows.ref_id, rows.revenue, rows.time_us, people.customer_no,
+                case when rows.time_precision = 'day' then {DAY_US} else {within} end as until_us,
                 {", ".join(_PLACES)}
             from "landed events" as rows
             join "facts events" as facts on facts.row_id = rows.row_id and {IS_CLEAN}
@@ -97,7 +94,7 @@ def match_sales(landing: Landing) -> None:
                 from reports join sales using (customer_no)
                 where row_id not in (select row_id from declared)
                     and round(reports.revenue, 2) = round(sales.revenue, 2)
-                    and abs(reports.time_us - sales.time_us) <= {within})
+                    and sales.time_us - reports.time_us between {-within} and until_us)
             select row_id, order_id from declared
             union all select row_id, order_id from likely where place = 1""",
     )
@@ -148,7 +145,4 @@ def order_events_sql(orders: str) -> str:
             where customer_id is not null and {condition}
             group by order_id"""
 
-    return (
-        f"{yields(PURCHASE, 'not coalesce(is_return, false)')} union all by name "
-        f"{yields(RETURN, 'coalesce(is_return, false)')}"
-    )
+    return f"{yields(PURCHASE, f'not {IS_RETURN}')} union all by name {yields(RETURN, IS_RETURN)}"
