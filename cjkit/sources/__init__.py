@@ -1,7 +1,9 @@
 """Sources: the exports of a company's systems become rows of the contract, by declaration alone."""
 
-from cjkit.sources.landing import Landed, Ledger, land, read_mappings
-from cjkit.sources.mapping import SourceMapping, read_mapping, shipped_mappings
+from cjkit.sources.checking import read_mapping, shipped_mappings
+from cjkit.sources.landing import Landed, land, read_mappings
+from cjkit.sources.mapping import SourceMapping
+from cjkit.sources.rows import Ledger
 
 __all__ = [
     "Landed",

@@ -16,7 +16,6 @@ from cjkit.sources.mapping import (
     Claim,
     Condition,
     Constant,
-    Negation,
     Text,
     Value,
     read_instant,
@@ -128,17 +127,13 @@ def claim(given: str) -> str:
 
 def condition(given: Claim | None, columns: Columns) -> str:
     """Write whether a claim holds: true or false, never missing."""
-    if given is None:
-        return "true"
-    if isinstance(given, Negation):
-        return f"not {condition(given.not_, columns)}"
-    if isinstance(given, Condition):
-        return _one_condition(given, columns(given.column))
-    return f"({' and '.join(condition(part, columns) for part in given) or 'true'})"
+    return " and ".join(_one_condition(part, columns) for part in given or ()) or "true"
 
 
-def _one_condition(given: Condition, found: str) -> str:
-    parts = []
+def _one_condition(given: Condition, columns: Columns) -> str:
+    if given.not_ is not None:
+        return f"not {_one_condition(given.not_, columns)}"
+    found, parts = columns(str(given.column)), []
     if given.is_ is not None:
         parts.append(f"{found} in ({', '.join(text(plain_text(v)) for v in given.is_)})")
     if given.is_not is not None:

@@ -106,7 +106,8 @@ def make_keys(
     is_staff = " or ".join(f"ends_with(same, {text('@' + domain.lower())})" for domain in staff)
     engine.materialize(
         name,
-        f"""select value, {text(namespace + ":")} || {hidden} as key, {is_staff or "null"} as is_staff
+        f"""select value, {text(namespace + ":")} || {hidden} as key,
+            {is_staff or "null"} as is_staff
         from (
             select value, {_normalise_sql("value", rule)} as same
             from {column(name + " plain")} where {is_ascii}

@@ -8,21 +8,17 @@ from __future__ import annotations
 
 import codecs
 import datetime
-import json
 import re
-import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from importlib import resources
-from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from cjkit.checks import CjkitError, Declared, nearest, read_declared
-from cjkit.events import CONTRACT, Kind, is_known_column
+from cjkit.checks import Declared
+from cjkit.events import CONTRACT, Kind
 
 D = TypeVar("D", bound=Declared)
 Constant = bool | int | float | str
@@ -121,9 +117,9 @@ class Lookup(Declared):
 
 
 class Condition(Declared):
-    """What must hold of one column: all keys that are given, together."""
+    """What must hold of one column: all keys that are given, together; or what must not hold."""
 
-    column: str
+    column: str | None = None
     is_: tuple[Constant, ...] | None = Field(None, alias="is", min_length=1)
     is_not: tuple[Constant, ...] | None = Field(None, min_length=1)
     starts_with: str | None = None
@@ -133,6 +129,7 @@ class Condition(Declared):
     present: bool | None = None
     below: float | None = None
     above: float | None = None
+    not_: Condition | None = Field(None, alias="not")
 
     @field_validator("matches")
     @classmethod
@@ -145,21 +142,29 @@ class Condition(Declared):
 
     @model_validator(mode="after")
     def _says_something(self) -> Condition:
-        if self.model_fields_set <= {"column"}:
+        if self.model_fields_set == {"not_"}:
+            return self
+        if self.column is None or self.not_ is not None:
+            raise ValueError("it must name a column, or hold one condition under not")
+        if self.model_fields_set == {"column"}:
             raise ValueError(
                 "it says nothing of the column: add is, is_not, starts_with, ends_with, contains, "
                 "matches, present, below or above"
             )
         return self
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The column that it reads, as a tuple of one."""
+        return self.not_.columns if self.not_ else (str(self.column),)
 
-class Negation(Declared):
-    """`{ not = {...} }`: the condition must not hold."""
 
-    not_: Condition = Field(alias="not")
-
-
-Claim = Condition | Negation | tuple[Condition | Negation, ...]
+Claim = Annotated[
+    tuple[Condition, ...],
+    Field(min_length=1),
+    BeforeValidator(lambda given: [given] if isinstance(given, dict) else given),
+]
+"""One condition, or a list of which all must hold."""
 
 
 class Plus(Declared):
@@ -207,7 +212,7 @@ class Text(Declared):
 
 
 class Id(Text):
-    """`[ids]`: an id of the person on a record, and how it is made equal where it means the same."""
+    """`[ids]`: an id of the person on a record, and how its spellings are made one."""
 
     normalise: Literal["text", "email", "phone", "exact"] = "text"
     country_code: str | None = Field(None, pattern=r"^[1-9][0-9]{0,2}$")
@@ -234,7 +239,7 @@ class Value(Text):
         """The columns that it reads."""
         parts: Sequence[str | float] = self.multiply or self.add or self.subtract or ()
         read = [*super().columns, *(part for part in parts if isinstance(part, str))]
-        read += [condition.column for condition in conditions(self.when)]
+        read += claimed_columns(self.when)
         if self.plus and self.plus.column:
             read.append(self.plus.column)
         return tuple(read)
@@ -346,9 +351,9 @@ class SourceMapping:
         """All columns that it names, of the file (`amount`) and of lookups (`orders.amount`)."""
         named = [lookup.on for lookup in self.lookups.values()]
         named += [name for id_rule in self.ids.values() for name in id_rule.columns]
-        named += [claim.column for rule in self.filters for claim in conditions(rule.when)]
+        named += [name for rule in self.filters for name in claimed_columns(rule.when)]
         for row in self.rows:
-            named += [claim.column for claim in conditions(row.when)]
+            named += claimed_columns(row.when)
             named += [name for value in row.values.values() for name in value.columns]
         return tuple(dict.fromkeys(named))
 
@@ -363,246 +368,9 @@ class SourceMapping:
         return (name, rest) if dot and name in self.lookups else None
 
 
-def conditions(claim: Claim | None) -> Iterator[Condition]:
-    """Yield the conditions that a claim is made of."""
-    if isinstance(claim, Condition):
-        yield claim
-    elif isinstance(claim, Negation):
-        yield claim.not_
-    else:
-        for part in claim or ():
-            yield from conditions(part)
-
-
-def shipped_mappings() -> list[str]:
-    """Return the names of the mappings that come with cjkit."""
-    root = Path(str(resources.files(__package__).joinpath("mappings")))
-    return sorted(
-        path.relative_to(root).with_suffix("").as_posix() for path in root.rglob("*.toml")
-    )
-
-
-def read_mapping(given: str | Mapping[str, Any], *, folder: Path, place: str) -> SourceMapping:
-    """Read a mapping and check it, all its faults together.
-
-    Parameters
-    ----------
-    given : str or mapping
-        The name of a shipped mapping, a path (from `folder`) that begins with `./`, `../` or `/`,
-        or what such a file holds.
-    folder : Path
-        The folder of the project file.
-    place : str
-        What the errors call a mapping that has no file, such as 'sources.web.mapping'.
-
-    Raises
-    ------
-    CjkitError
-        When there is no such mapping, or anything in it is missing, unknown, of the wrong kind, or
-        names what it does not define. One line a fault, with the nearest valid name.
-
-    Examples
-    --------
-    >>> wrong = {"system": "Till", "file": {"format": "cvs"}, "row": [{"table": "order",
-    ...     "columns": {}}]}
-    >>> read_mapping(wrong, folder=Path(), place="sources.till.mapping")
-    Traceback (most recent call last):
-    cjkit.checks.CjkitError: sources.till.mapping has 2 faults:
-      - file.format='cvs' must be 'csv', 'ndjson', 'json', 'parquet' or 'excel'. Did you mean 'csv'?
-      - row 1.table='order' is no table of the contract. Did you mean 'orders'? ...
-    """
-    if isinstance(given, str):
-        path = _find(given, folder, place)
-        declared, name = _read_toml(path), given
-    else:
-        declared, name = dict(given), place
-    return _Checking(declared).finish(name)
-
-
-def _find(given: str, folder: Path, place: str) -> Path:
-    if given.startswith(("./", "../", "/")):
-        return folder / given
-    path = Path(str(resources.files(__package__).joinpath("mappings", f"{given}.toml")))
-    if not path.is_file():
-        near = nearest(given, shipped_mappings())
-        hint = f" Did you mean {near!r}?" if near else ""
-        raise CjkitError(
-            f"{place}={given!r} is no mapping that comes with cjkit.{hint} Shipped: "
-            f"{', '.join(map(repr, shipped_mappings()))}; a file of your own begins with './'."
-        )
-    return path
-
-
-def _read_toml(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_bytes().decode("utf-8-sig"))
-    except OSError as error:
-        raise CjkitError(f"The mapping {path} cannot be read: {error.strerror}.") from error
-    except UnicodeDecodeError as error:
-        raise CjkitError(f"The mapping {path} is not UTF-8 (byte {error.start}).") from error
-    except tomllib.TOMLDecodeError as error:
-        raise CjkitError(f"The mapping {path} is not valid TOML: {error}.") from error
-
-
-class _Checking:
-    """Takes a mapping apart, each part by itself, so that all faults are found in one go."""
-
-    def __init__(self, declared: Mapping[str, Any]) -> None:
-        self.faults: list[str] = []
-        known = ("system", "file", "lookup", "ids", "filter", "row")
-        for key in declared:
-            if key not in known:
-                self._add(key, "is not known.", key, known)
-        self.declared = declared
-        self.system = declared.get("system")
-        if not isinstance(self.system, str):
-            self.faults.append("system is missing: say in words what these files come from.")
-        self.file = self._take(FileRule, declared.get("file", {}), "file")
-        self.lookups = self._tables("lookup", Lookup)
-        self.ids = self._tables("ids", Id)
-        self.filters = self._list("filter", Filter)
-        self.rows = [self._row(number, row) for number, row in self._list("row", Row).items()]
-
-    def finish(self, name: str) -> SourceMapping:
-        """Return the mapping, or raise all its faults."""
-        self._check_filters()
-        if self.faults or self.file is None:
-            count = f"{len(self.faults)} faults" if len(self.faults) > 1 else "1 fault"
-            lines = [f"{name} has {count}:", *(f"  - {fault}" for fault in self.faults)]
-            raise CjkitError("\n".join(lines))
-        return SourceMapping(
-            name=name,
-            system=str(self.system),
-            file=self.file,
-            lookups=self.lookups,
-            ids=self.ids,
-            filters=tuple(self.filters.values()),
-            rows=tuple(self.rows),
-            text=json.dumps(self.declared, ensure_ascii=False, sort_keys=True, default=str),
-        )
-
-    def _add(self, place: str, what: str, given: str, allowed: Sequence[str]) -> None:
-        near = nearest(given, allowed)
-        hint = f" Did you mean {near!r}?" if near else ""
-        listed = ", ".join(map(repr, allowed)) or "none"
-        self.faults.append(f"{place} {what}{hint} Known: {listed}.")
-
-    def _take(self, model: type[D], data: object, place: str) -> D | None:
-        value, found = read_declared(model, data, place=place)
-        self.faults += found
-        return value
-
-    def _tables(self, key: str, model: type[D]) -> dict[str, D]:
-        given = self.declared.get(key, {})
-        if not isinstance(given, dict):
-            self.faults.append(f"[{key}] must be a table.")
-            return {}
-        taken = {}
-        for name, data in given.items():
-            spelled = {"column": data} if isinstance(data, str) else data
-            if (value := self._take(model, spelled, f"{key}.{name}")) is not None:
-                taken[name] = value
-        return taken
-
-    def _list(self, key: str, model: type[D]) -> dict[int, D]:
-        given = self.declared.get(key, [])
-        if not isinstance(given, list):
-            self.faults.append(f"{key} must be written as [[{key}]].")
-            return {}
-        taken = {}
-        for number, data in enumerate(given, 1):
-            if (value := self._take(model, data, f"{key} {number}")) is not None:
-                taken[number] = value
-        return taken
-
-    def _row(self, number: int, row: Row) -> RowRule:
-        place = f"row {number}"
-        values = {}
-        for name, data in row.columns.items():
-            where = f"{place}.columns.{name}"
-            spelled = {"column": data} if isinstance(data, str) else data
-            if (value := self._take(Value, spelled, where)) is not None:
-                values[name] = value
-                rule = CONTRACT.get(row.table)
-                is_day = rule is not None and rule.columns.get(name) == "day"
-                self._check_times(where, value, is_day)
-        ids = row.ids
-        if row.table not in CONTRACT:
-            what = f"={row.table!r} is no table of the contract."
-            self._add(f"{place}.table", what, row.table, list(CONTRACT))
-        else:
-            self._check_contract(place, row, values)
-            if ids is None and CONTRACT[row.table].person == "none":
-                ids = ()
-        ids = tuple(self.ids) if ids is None else ids
-        for name in ids:
-            if name not in self.declared.get("ids", {}):
-                self._add(f"{place}.ids", f"names {name!r}.", name, list(self.ids))
-        for name in row.unique:
-            if name not in row.columns and name not in ids:
-                known = [*row.columns, *ids]
-                self._add(f"{place}.unique", f"names {name!r}, no column of it.", name, known)
-        return RowRule(number, row.table, row.when, ids, row.unique, values)
-
-    def _check_contract(self, place: str, row: Row, values: Mapping[str, Value]) -> None:
-        rule = CONTRACT[row.table]
-        for name in row.columns:
-            if not is_known_column(row.table, name):
-                what = f"is no column of {row.table}."
-                self._add(f"{place}.columns.{name}", what, name, list(rule.columns))
-        for name in rule.required:
-            if name not in row.columns:
-                self.faults.append(f"{place}.columns.{name} is missing: {row.table} need it.")
-        if rule.person == "required" and not (row.ids or (row.ids is None and self.ids)):
-            self.faults.append(
-                f"{place}.ids: each row of {row.table} belongs to a person: name a column in [ids]."
-            )
-        if rule.person == "none" and row.ids:
-            self.faults.append(f"{place}.ids: rows of {row.table} belong to nobody: leave it out.")
-        for name, value in values.items():
-            kind = rule.columns.get(name)
-            where = f"{place}.columns.{name}"
-            if kind == "time" and not value.times:
-                self.faults.append(f"{where} is a time: say how it is written, time = 'iso'.")
-            if kind in ("text", "whole", "number", "claim") and value.times:
-                self.faults.append(f"{where} is no time: leave time out.")
-            if kind is None and value.times and not name.endswith("_at"):
-                self.faults.append(f"{where} is a time: its name must end in _at.")
-
-    def _check_times(self, place: str, value: Value, is_day: bool) -> None:
-        zone = self.file.time_zone if self.file else "UTC"
-        if value.since is not None:
-            try:
-                read_instant(value.since, zone)
-            except ValueError as error:
-                self.faults.append(
-                    f"{place}.since={value.since!r}: {error}: write '2018-07-01T00:00:00Z'."
-                )
-        for time in value.times:
-            if time in EPOCHS or time in UNITS or time == "iso":
-                continue
-            if strange := [part for part in re.findall("%.?", time) if part[1:] not in DIRECTIVES]:
-                self.faults.append(
-                    f"{place}.time={time!r} holds {strange[0]!r}. Known: "
-                    f"{' '.join('%' + known for known in DIRECTIVES)}."
-                )
-            elif "%" not in time:
-                known = [*EPOCHS, "iso", *UNITS, "%Y/%m/%d %H:%M"]
-                self._add(f"{place}.time", f"={time!r} is no way to write time.", time, known)
-            elif is_day:
-                continue
-            elif "%z" not in time and "%Z" not in time and zone is None:
-                self.faults.append(
-                    f"{place}.time={time!r} has no zone: say file.time_zone = 'Asia/Tokyo', or "
-                    "whichever zone these times are in."
-                )
-
-    def _check_filters(self) -> None:
-        names = [rule.name for rule in self.filters.values()]
-        for name in sorted({name for name in names if names.count(name) > 1}):
-            self.faults.append(f"filter {name!r} stands twice: give each a name of its own.")
-        if "no_row" in names:
-            self.faults.append("filter 'no_row' is cjkit's own name: choose another.")
+def claimed_columns(claim: Claim | None) -> list[str]:
+    """Return the columns that a claim reads."""
+    return [name for condition in claim or () for name in condition.columns]
 
 
 def read_instant(written: str, zone: str | None) -> int:

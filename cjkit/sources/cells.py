@@ -1,0 +1,276 @@
+"""CSV and Excel: rows of cells under a header."""
+
+from __future__ import annotations
+
+import csv
+import datetime
+import re
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import BinaryIO
+
+from python_calamine import CalamineError, CalamineWorkbook
+
+from cjkit.checks import CjkitError, unknown_name
+from cjkit.engine import DuckDB, text
+from cjkit.sources.columns import SEPARATOR, Reading, find_columns, reach_json
+from cjkit.sources.encoding import CHUNK
+from cjkit.sources.expressions import without_nulls
+from cjkit.sources.mapping import FileRule
+
+LONGEST_LINE = 16_000_000
+"""The longest record that can be read, in bytes."""
+
+
+def open_csv(
+    engine: DuckDB,
+    path: Path,
+    rule: FileRule,
+    wanted: Sequence[str],
+    workspace: Path,
+    *,
+    shown: Path,
+) -> Reading:
+    """Read the head of a CSV file in UTF-8; errors call it `shown`."""
+    names, body = _read_header(path, rule, shown)
+    places = find_columns(wanted, names, shown)
+    if body.needs_copy:
+        source = path
+        path = workspace / "body"
+        with source.open("rb") as whole, path.open("wb") as copy:
+            whole.seek(body.offset)
+            shutil.copyfileobj(whole, copy, CHUNK)
+    table = _CsvTable(path, rule.delimiter, len(names), 0 if body.needs_copy else 1, body.line)
+    cells = [f"coalesce({cell}, '')" for cell in table.cells]
+    fields = [f"concat_ws({SEPARATOR}, {', '.join(cells)}) as record_text"]
+    for number, place in enumerate(places, 1):
+        value = reach_json(f"c{place.number}", place.inner) if place.inner else f"c{place.number}"
+        fields.append(f"{without_nulls(value, rule.nulls)} as f{number}")
+    taken = {place.number for place in places}
+    unmapped = tuple(name for number, name in enumerate(names, 1) if number not in taken)
+    strict = table.read()
+    # The only cell of a blank line is missing: such a line is no record.
+    rows = strict if len(names) > 1 else f"(select * from {strict} where c1 is not null)"
+    return Reading(
+        f"select row_number() over () as record_no, {', '.join(fields)} from {rows}",
+        unmapped,
+        repair=lambda: _repair(engine, table, fields, unmapped, workspace),
+    )
+
+
+@dataclass(frozen=True)
+class _CsvTable:
+    """The part of a CSV file that holds the records: after `skip` lines, from line `first` on."""
+
+    path: Path
+    delimiter: str
+    width: int
+    skip: int
+    first: int
+
+    @property
+    def cells(self) -> list[str]:
+        """The names of its columns in SQL."""
+        return [f"c{number}" for number in range(1, self.width + 1)]
+
+    def read(self, path: Path | None = None, before: Sequence[str] = ()) -> str:
+        """Write the strict reading of this part, or of a file of the same form."""
+        columns = ", ".join(f"{text(cell)}: 'varchar'" for cell in (*before, *self.cells))
+        return (
+            f"read_csv({text(str(path or self.path))}, header = false, auto_detect = false, "
+            f"skip = {0 if path else self.skip}, delim = {text(self.delimiter)}, quote = '\"', "
+            f"escape = '\"', columns = {{{columns}}}, max_line_size = {LONGEST_LINE})"
+        )
+
+
+@dataclass(frozen=True)
+class _Body:
+    """Where the records begin: byte, line (from 1), and whether it takes more than one skip."""
+
+    offset: int
+    line: int
+    needs_copy: bool
+
+
+def _read_header(path: Path, rule: FileRule, shown: Path) -> tuple[list[str], _Body]:
+    """Return the column names and where the records begin."""
+    with path.open("rb") as file:
+        lines = _Lines(file)
+        for _ in islice(lines, rule.header_row - 1):
+            pass
+        reader = csv.reader(lines, delimiter=rule.delimiter)
+        try:
+            names = next(reader, [])
+            own = lines.count
+            for _ in islice(reader, rule.skip_rows):
+                pass
+        except csv.Error as error:
+            raise CjkitError(
+                f"{shown}, line {lines.count}: no header can be read: {error}."
+            ) from error
+        body = _Body(lines.offset, lines.count + 1, (own, lines.count) != (1, 1))
+    if not any(name.strip() for name in names):
+        raise CjkitError(
+            f"{shown} has no column names in line {rule.header_row}: set file.header_row to the "
+            "line that holds them."
+        )
+    return names, body
+
+
+class _Lines:
+    """The lines of a UTF-8 file as text, with how many lines and bytes were taken."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.count = 0
+        self.offset = 0
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        line = self._file.readline(LONGEST_LINE)
+        if not line:
+            raise StopIteration
+        self.count += 1
+        self.offset += len(line)
+        return line.decode("utf-8", errors="replace")
+
+
+def _repair(
+    engine: DuckDB,
+    table: _CsvTable,
+    fields: Sequence[str],
+    unmapped: tuple[str, ...],
+    workspace: Path,
+) -> Reading:
+    """Read a CSV file with damaged rows: tell the good records from the bad, and number both.
+
+    A line that has all cells is a record. Neighbours that have not are put together while a quote
+    is open; what then has all cells is a record of several lines. All other lines are unreadable,
+    each counted by itself, so that one stray quote never swallows the rows after it.
+    """
+    whole = _plain_lines(table.path, workspace / "lines")
+    mark = _absent_character(whole)
+    divide = re.escape(table.delimiter)
+    cell = f'(?:"(?:[^"]|"")*"|(?:[^"{divide}\\r\\n][^{divide}\\r\\n]*)?)'
+    shape = text(f"{cell}(?:{divide}{cell}){{{table.width - 1}}}")
+    lines = (
+        f"read_csv({text(str(whole))}, header = false, auto_detect = false, delim = {text(mark)}, "
+        f"quote = '', escape = '', columns = {{'line': 'varchar'}}, max_line_size = {LONGEST_LINE})"
+    )
+    engine.materialize(
+        "damaged lines",
+        f"""select line_no, line, coalesce(regexp_full_match(line, {shape}, 's'), false) as is_whole
+        from (select row_number() over () as line_no, line from {lines}) as numbered
+        where line_no > {table.skip}""",
+    )
+    engine.materialize(
+        "damaged records",
+        f"""with part as (
+            select *, line_no - row_number() over (order by line_no) as run
+            from "damaged lines" where not is_whole),
+        quoted as (
+            select *, sum(length(line) - length(replace(line, '"', ''))) over (partition by run
+                order by line_no rows between unbounded preceding and 1 preceding) as quotes_before
+            from part),
+        begun as (
+            select *, sum(case when coalesce(quotes_before, 0) % 2 = 0 then 1 else 0 end) over (
+                partition by run order by line_no rows unbounded preceding) as record
+            from quoted),
+        joined as (
+            select run, record, min(line_no) as line_no,
+                string_agg(coalesce(line, ''), chr(10) order by line_no) as line
+            from begun group by run, record),
+        repaired as (
+            select *, regexp_full_match(line, {shape}, 's') and line <> '' as is_whole from joined),
+        found as (
+            select line_no, line, is_whole from "damaged lines" where is_whole
+            union all select line_no, line, is_whole from repaired where is_whole
+            union all select begun.line_no, begun.line, false
+                from begun join repaired using (run, record)
+                where not repaired.is_whole and begun.line is not null)
+        select row_number() over (order by line_no) as record_no, * from found order by line_no""",
+    )
+    good = workspace / "good"
+    engine.run(
+        f"""copy (select record_no || {text(table.delimiter)} || line from "damaged records"
+            where is_whole order by record_no)
+        to {text(str(good))}
+            (format csv, header false, quote '', escape '', delimiter {text(mark)})"""
+    )
+    bad = engine.query(
+        'select line_no, line from "damaged records" where not is_whole order by line_no limit 5'
+    )
+    nothing = ", ".join("null" for _ in fields)
+    return Reading(
+        f"""select cast(number as bigint) as record_no, {", ".join(fields)}
+            from {table.read(good, before=["number"])}
+        union all select record_no, {nothing} from "damaged records" where not is_whole""",
+        unmapped,
+        unreadable=tuple(
+            f"line {line_no + table.first - 1 - table.skip} has not {table.width} cells: "
+            f"{line[:60]!r}"
+            for line_no, line in zip(bad["line_no"], bad["line"], strict=True)
+        ),
+    )
+
+
+def _plain_lines(path: Path, copy: Path) -> Path:
+    """Copy a file with all its line ends made one kind, since the engine refuses a mixture."""
+    held = b""
+    with path.open("rb") as source, copy.open("wb") as out:
+        while chunk := source.read(CHUNK):
+            chunk = held + chunk
+            held = chunk[-1:] if chunk.endswith(b"\r") else b""
+            chunk = chunk[: len(chunk) - len(held)]
+            out.write(chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n"))
+        out.write(b"\n" if held else b"")
+    return copy
+
+
+def _absent_character(path: Path) -> str:
+    """Return a control character that a file does not hold, to read its lines whole."""
+    left = {bytes([code]) for code in range(1, 32) if code not in (9, 10, 13)}
+    with path.open("rb") as file:
+        while left and (chunk := file.read(CHUNK)):
+            left = {mark for mark in left if mark not in chunk}
+    if not left:
+        raise CjkitError(f"{path} holds every control character: it is no text file.")
+    return max(left).decode()
+
+
+def unpack_excel(path: Path, rule: FileRule, workspace: Path) -> Path:
+    """Write one sheet as CSV, from its header row on."""
+    try:
+        book = CalamineWorkbook.from_path(path)
+    except (CalamineError, OSError, ValueError) as error:
+        raise CjkitError(f"{path} is no Excel workbook: {error}.") from error
+    sheet = rule.sheet or book.sheet_names[0]
+    if sheet not in book.sheet_names:
+        raise unknown_name("file.sheet", sheet, book.sheet_names, where=str(path))
+    rows = book.get_sheet_by_name(sheet).to_python(skip_empty_area=False)
+    copy = workspace / "sheet.csv"
+    with copy.open("w", encoding="utf-8", newline="") as out:
+        writer = csv.writer(out, lineterminator="\n")
+        for row in islice(rows, rule.header_row - 1, None):
+            if any(cell != "" for cell in row):
+                writer.writerow([_excel_text(cell) for cell in row])
+    if copy.stat().st_size == 0:
+        raise CjkitError(
+            f"{path}, sheet {sheet!r}: there is nothing from row {rule.header_row} on."
+        )
+    return copy
+
+
+def _excel_text(cell: object) -> str:
+    if isinstance(cell, bool):
+        return str(cell).lower()
+    if isinstance(cell, float) and cell.is_integer() and abs(cell) < 1e15:
+        return str(int(cell))
+    if isinstance(cell, datetime.datetime):
+        return cell.isoformat(" ")
+    return str(cell)

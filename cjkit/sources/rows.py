@@ -1,0 +1,391 @@
+"""The rows that one file makes: its mapping as SQL, from records of text to Parquet."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import combinations
+from pathlib import Path
+
+from cjkit.checks import CjkitError, unknown_name
+from cjkit.engine import DuckDB, EngineError, column, text
+from cjkit.events import CONTRACT, SQL_TYPES
+from cjkit.sources import expressions as sql
+from cjkit.sources.columns import Reading
+from cjkit.sources.ids import Pseudonym, make_keys
+from cjkit.sources.mapping import RowRule, SourceMapping
+from cjkit.sources.reading import read_records, words_of
+
+NO_ROW = "no_row"
+"""The name under which records are filtered that no [[row]] applies to."""
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """What became of the records of one file: `read = mapped + filtered + unreadable`.
+
+    Attributes
+    ----------
+    source, file : str
+        The source's name, and the file as seen from the project's folder.
+    read, mapped, unreadable : int
+        Records in the file, records that made at least one row, records that could not be read.
+    filtered : dict of str to int
+        Records left out, by the name of the filter; `no_row` are those that no [[row]] applies to.
+    rows : dict of str to int
+        Rows made, by table.
+    unmapped : tuple of str
+        Columns of the file that the mapping does not name.
+    problems : tuple of str
+        The first records that could not be read, in words.
+    """
+
+    source: str
+    file: str
+    read: int
+    mapped: int
+    filtered: Mapping[str, int]
+    unreadable: int
+    rows: Mapping[str, int]
+    unmapped: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+
+
+class FileLanding:
+    """The landing of one file: the tables in between, and the SQL that makes rows of them."""
+
+    def __init__(
+        self,
+        engine: DuckDB,
+        mappings: Mapping[str, SourceMapping],
+        files: Mapping[str, Sequence[Path]],
+        mapping: SourceMapping,
+        *,
+        staff: Sequence[str],
+        pseudonym: Pseudonym | None,
+        salt: str,
+        folder: Path,
+    ) -> None:
+        self.engine, self.mapping, self.folder = engine, mapping, folder
+        self.mappings, self.files = mappings, files
+        self.staff, self.pseudonym, self.salt = staff, pseudonym, salt
+        self.zone = mapping.file.time_zone
+        self.workspace = folder / "workspace"
+        self.workspace.mkdir()
+        wanted = mapping.file_columns
+        self.fields = {name: f"f{number}" for number, name in enumerate(wanted, 1)}
+
+    def run(self, path: Path, source: str, shown: str) -> None:
+        """Land the file at `path`."""
+        try:
+            reading = read_records(
+                self.engine,
+                "landing read",
+                path,
+                self.mapping.file,
+                self.mapping.file_columns,
+                salt=self.salt,
+                workspace=self.workspace,
+            )
+            self._refuse_absent_keys(path, reading)
+            self._join_lookups()
+            self._refuse_naive_times(path)
+            self.engine.view("landing records", self._records())
+            self._make_keys()
+            for table in dict.fromkeys(row.table for row in self.mapping.rows):
+                self._write_table(table, source, shown)
+            self._write_edges(source, shown)
+            ledger = self._count(source, shown, reading.unmapped, reading.unreadable)
+        except EngineError as error:
+            raise CjkitError(f"{path} cannot be landed: {words_of(error)}") from error
+        finally:
+            self._forget_tables()
+        (self.folder / "ledger.json").write_text(
+            json.dumps(asdict(ledger), ensure_ascii=False, indent=1), encoding="utf-8"
+        )
+        shutil.rmtree(self.workspace)
+
+    def _forget_tables(self) -> None:
+        """Let go of the tables in between: they hold ids in clear, and memory."""
+        for name in self.engine.tables():
+            if name.startswith(("landing ", "damaged ")):
+                kind = "view" if name in ("landing found", "landing records") else "table"
+                self.engine.run(f"drop {kind} if exists {column(name)}")
+
+    def _refuse_absent_keys(self, path: Path, reading: Reading) -> None:
+        """Refuse a file of JSON in which no record has what a required column needs.
+
+        JSON leaves out what is empty, so that a key may well be absent; but not such a one.
+        """
+        for row in self.mapping.rows:
+            for name in CONTRACT[row.table].required:
+                for key in row.values[name].columns:
+                    if key in reading.absent:
+                        where = f"{path}, in which {row.table}.{name} should be found"
+                        raise unknown_name("key", key, reading.keys, where=where)
+
+    def _join_lookups(self) -> None:
+        """Make `landing found`: the records, with the columns looked up in other sources."""
+        joins, carried = [], ["records.*"]
+        for place, (name, lookup) in enumerate(self.mapping.lookups.items(), 1):
+            named = [
+                found for column_ in self.mapping.columns if (found := self._inside(column_, name))
+            ]
+            self._read_lookup(f"landing lookup {place}", lookup.source, lookup.key, named)
+            for number, inner in enumerate(named, 1):
+                self.fields[f"{name}.{inner}"] = f"l{place}_{number}"
+                carried.append(f"l{place}.f{number + 1} as l{place}_{number}")
+            joins.append(
+                f'left join "landing lookup {place}" as l{place} '
+                f"on records.{self.fields[lookup.on]} = l{place}.f1"
+            )
+        self.engine.view(
+            "landing found",
+            f'select {", ".join(carried)} from "landing read" as records {" ".join(joins)}',
+        )
+
+    def _inside(self, name: str, lookup: str) -> str | None:
+        found = self.mapping.lookup_of(name)
+        return found[1] if found and found[0] == lookup else None
+
+    def _read_lookup(self, table: str, source: str, key: str, named: Sequence[str]) -> None:
+        """Keep the first record of each key among all files of a source."""
+        parts = []
+        for number, path in enumerate(self.files[source]):
+            part = f"{table} part {number}"
+            room = self.workspace / f"{table} {number}"
+            room.mkdir()
+            rule = self.mappings[source].file
+            wanted = [key, *named]
+            read_records(self.engine, part, path, rule, wanted, salt=self.salt, workspace=room)
+            parts.append(f"select *, {number} as file_no from {column(part)}")
+        if not parts:
+            nothing = ", ".join(f"null::varchar as f{n}" for n in range(1, len(named) + 2))
+            parts.append(f"select 0 as record_no, {nothing}, 0 as file_no where false")
+        self.engine.materialize(
+            table,
+            f"""select * from ({" union all ".join(parts)}) as records where f1 is not null
+            qualify row_number() over (partition by f1 order by file_no, record_no) = 1""",
+        )
+
+    def _column(self, name: str) -> str:
+        return self.fields[name]
+
+    def _refuse_naive_times(self, path: Path) -> None:
+        """Refuse an ISO time without a zone where the mapping does not say which zone it is in."""
+        if self.zone is not None:
+            return
+        for row in self.mapping.rows:
+            for name, value in row.values.items():
+                if "iso" not in value.times or row.kind(name) != "time":
+                    continue
+                given = sql.base_text(value, self._column)
+                first = self.engine.query(
+                    f'select record_no, {given} as given from "landing found" '
+                    f"where {sql.is_naive(given)} order by record_no limit 1"
+                )
+                if len(first):
+                    record_no, written = first.iloc[0]
+                    raise CjkitError(
+                        f"{path}, record {record_no}: the time {written!r} ({row.table}.{name}) "
+                        f"says no zone. Set file.time_zone in the mapping {self.mapping.name}, "
+                        "such as 'Asia/Tokyo'."
+                    )
+
+    def _records(self) -> str:
+        """Write the query of readable records, each with the filter and the rows it falls under."""
+        filters = " ".join(
+            f"when {sql.condition(rule.when, self._column)} then {text(rule.name)}"
+            for rule in self.mapping.filters
+        )
+        named = f"case {filters} end" if filters else "null::varchar"
+        applies = "".join(
+            f", {sql.condition(row.when, self._column)} as row_{row.number}"
+            for row in self.mapping.rows
+        )
+        ids = "".join(
+            f", {sql.base_text(rule, self._column)} as id_{place}"
+            for place, rule in enumerate(self.mapping.ids.values(), 1)
+        )
+        return f'select *, {named} as filter_name{applies}{ids} from "landing found"'
+
+    def _applies(self, row: RowRule) -> str:
+        return f"record_hash is not null and filter_name is null and row_{row.number}"
+
+    def _make_keys(self) -> None:
+        for place, (namespace, rule) in enumerate(self.mapping.ids.items(), 1):
+            rows = [row for row in self.mapping.rows if namespace in row.ids]
+            used = " or ".join(self._applies(row) for row in rows) or "false"
+            make_keys(
+                self.engine,
+                f"landing keys {place}",
+                f'select id_{place} as value from "landing records" where {used}',
+                rule,
+                namespace=namespace,
+                pseudonym=self.pseudonym,
+                staff=self.staff if rule.normalise == "email" else (),
+            )
+
+    def _with_keys(self, row: RowRule) -> tuple[list[str], str]:
+        """Return the names of the row's keys in order, and its records joined with them."""
+        places = [list(self.mapping.ids).index(name) + 1 for name in row.ids]
+        joins = " ".join(
+            f'left join "landing keys {place}" as k{place} on id_{place} = k{place}.value'
+            for place in places
+        )
+        return [f"k{place}" for place in places], f'"landing records" as records {joins}'
+
+    def _write_table(self, table: str, source: str, shown: str) -> None:
+        rows = [row for row in self.mapping.rows if row.table == table]
+        fixed = dict(CONTRACT[table].columns)
+        extra = {name: row.kind(name) for row in rows for name in row.values if name not in fixed}
+        kinds = {**fixed, **extra}
+        if CONTRACT[table].time is not None:
+            kinds["time_precision"] = "text"
+        if any(self._emails(row) for row in rows):
+            kinds["is_staff"] = "claim"
+        made = " union all by name ".join(self._row_sql(row) for row in rows)
+        names = ", ".join(
+            f"cast({column(name)} as {SQL_TYPES[kind]}) as {column(name)}"
+            for name, kind in kinds.items()
+        )
+        nothing = ", ".join(
+            f"null::{SQL_TYPES[kind]} as {column(name)}" for name, kind in kinds.items()
+        )
+        self.engine.copy(
+            f"""select {names}, person_key, record_hash, unique_key, row_rule, unreadable,
+                unknown_codes, {text(source)} as source, {text(shown)} as file, record_no
+            from (select {nothing} where false union all by name {made}) as made
+            order by record_no, row_rule""",
+            self.folder / f"{table}.parquet",
+        )
+
+    def _row_sql(self, row: RowRule) -> str:
+        """Write the rows that one [[row]] makes: texts first, then values, then what went wrong."""
+        keys, records = self._with_keys(row)
+        texts, codes, values, made, unknown, wrong = [], [], [], [], [], []
+        for number, (name, value) in enumerate(row.values.items(), 1):
+            kind = row.kind(name)
+            has_text = value.origins()[0] in ("column", "join", "first", "value")
+            base = sql.base_text(value, self._column) if has_text else "null"
+            texts.append(f"{base} as t{number}")
+            if value.codes is not None:
+                codes.append(f"{sql.coded(f't{number}', value.codes, value.else_)} as c{number}")
+                if value.else_ is None:
+                    is_unknown = f"t{number} is not null and c{number} is null"
+                    unknown.append(f"case when {is_unknown} then {text(name)} end")
+            given = f"c{number}" if value.codes is not None else f"t{number}"
+            values.append(f"{sql.typed(given, value, kind, self.zone, self._column)} as v{number}")
+            result = f"make_timestamp(v{number})" if kind == "time" else f"v{number}"
+            made.append(f"{result} as {column(name)}")
+            if kind != "text":
+                is_wrong = f"v{number} is null and {sql.present(given, value, self._column)}"
+                wrong.append(f"case when {is_wrong} then {text(name)} end")
+        if row.time and "time_precision" not in row.values:
+            number = list(row.values).index(row.time) + 1
+            exact = sql.precision(f"t{number}", row.values[row.time], self.zone)
+            made.append(f"{exact} as time_precision")
+        if emails := self._emails(row):
+            made.append(f"coalesce({', '.join(emails)}) as is_staff")
+        parts = [self._unique_part(row, name, keys) for name in row.unique]
+        whole = " || chr(31) || ".join(parts)
+        unique = f"case when {' and '.join(f'{p} is not null' for p in parts)} then {whole} end"
+        person = f"coalesce({', '.join(f'{key}.key' for key in keys)}, null)" if keys else "null"
+        level = f"""select records.*, {", ".join([*texts, f"{person} as person_key"])}{
+            "".join(
+                f", {key}.key as key_{place}, {key}.is_staff as is_staff_{place}"
+                for place, key in enumerate(keys, 1)
+            )
+        }
+            from {records} where {self._applies(row)}"""
+        if codes:
+            level = f"select *, {', '.join(codes)} from ({level}) as texts"
+        level = f"select *, {', '.join(values)} from ({level}) as coded"
+        return f"""select {", ".join(made)}, person_key, record_hash,
+                {unique if parts else "null"} as unique_key, {row.number} as row_rule,
+                {_comma_list(wrong)} as unreadable, {_comma_list(unknown)} as unknown_codes,
+                record_no
+            from ({level}) as valued"""
+
+    def _emails(self, row: RowRule) -> list[str]:
+        """Return the SQL that says, for each e-mail of a row's person, whether it is of staff."""
+        if row.table != "customers" or not self.staff or "is_staff" in row.values:
+            return []
+        return [
+            f"is_staff_{place}"
+            for place, name in enumerate(row.ids, 1)
+            if self.mapping.ids[name].normalise == "email"
+        ]
+
+    def _unique_part(self, row: RowRule, name: str, keys: Sequence[str]) -> str:
+        if name in row.values:
+            return f"cast(v{list(row.values).index(name) + 1} as varchar)"
+        return f"key_{row.ids.index(name) + 1}"
+
+    def _write_edges(self, source: str, shown: str) -> None:
+        """Write which keys stood on one record: one row for each pair in the file."""
+        pairs = []
+        for row in self.mapping.rows:
+            seen = "null::bigint"
+            if row.time:
+                value = row.values[row.time]
+                seen = sql.instant(
+                    sql.base_text(value, self._column), value, self.zone, self._column
+                )
+            _, records = self._with_keys(row)
+            for a, b in combinations(row.ids, 2):
+                first, second = (list(self.mapping.ids).index(name) + 1 for name in (a, b))
+                pairs.append(
+                    f"""select k{first}.key as key_a, k{second}.key as key_b,
+                        {text(a)} as namespace_a, {text(b)} as namespace_b, {seen} as seen_us,
+                        record_no
+                    from {records} where {self._applies(row)}
+                        and k{first}.key is not null and k{second}.key is not null"""
+                )
+        if pairs:
+            self.engine.copy(
+                f"""select key_a, key_b, namespace_a, namespace_b, min(seen_us) as seen_us,
+                    {text(source)} as source, {text(shown)} as file, min(record_no) as record_no
+                from ({" union all ".join(pairs)}) as pairs group by all""",
+                self.folder / "edges.parquet",
+            )
+
+    def _count(
+        self, source: str, shown: str, unmapped: tuple[str, ...], problems: tuple[str, ...]
+    ) -> Ledger:
+        """Count what became of each record."""
+        applies = " or ".join(f"row_{row.number}" for row in self.mapping.rows) or "false"
+        per_row = "".join(
+            f", count(*) filter ({self._applies(row)}) as rows_{row.number}"
+            for row in self.mapping.rows
+        )
+        counts = self.engine.query(
+            f"""select case when record_hash is null then '' when filter_name is not null
+                    then filter_name when {applies} then null else {text(NO_ROW)} end as fate,
+                count(*) as records{per_row} from "landing records" group by 1"""
+        )
+        fates = {
+            (fate if isinstance(fate, str) else None): int(records)
+            for fate, records in zip(counts["fate"], counts["records"], strict=True)
+        }
+        rows: dict[str, int] = {}
+        for row in self.mapping.rows:
+            rows[row.table] = rows.get(row.table, 0) + int(counts[f"rows_{row.number}"].sum())
+        named = [*(rule.name for rule in self.mapping.filters), NO_ROW]
+        return Ledger(
+            source=source,
+            file=shown,
+            read=int(counts["records"].sum()),
+            mapped=fates.get(None, 0),
+            filtered={name: fates[name] for name in named if name in fates},
+            unreadable=fates.get("", 0),
+            rows=rows,
+            unmapped=unmapped,
+            problems=problems,
+        )
+
+
+def _comma_list(parts: Sequence[str]) -> str:
+    return f"nullif(concat_ws(',', {', '.join(parts)}), '')" if parts else "null::varchar"
