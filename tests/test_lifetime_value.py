@@ -404,7 +404,7 @@ def test_histories_and_scores_agree_with_one_customer_at_a_time(shop):
     assert fit.customers == len(slow)
     assert fit.repeat_customers == (slow["repeats"] > 0).sum()
     value = predict_value(shop, fit, spend, months=6, margin=0.4, within="30D")
-    scores = shop.engine.query("select * from customer_value order by customer_id")
+    scores = shop.engine.query("select * from value_scores order by customer_id")
     slow = slow.sort_values("customer_id")
     end = pd.Timestamp(until) - pd.Timedelta("1D")
     history = (

@@ -25,6 +25,9 @@ MODELS: tuple[Model, ...] = ("bg_nbd", "mbg_nbd")
 FEWEST_REPEAT_CUSTOMERS = 50
 MOST_REPEATS_SHOWN = 7
 Z95 = 1.959964
+PARAMETER_FORMATS = dict.fromkeys(
+    ("estimate", "standard_error", "estimate_low", "estimate_high"), "precise"
+)
 
 
 @dataclass(frozen=True)
@@ -98,6 +101,8 @@ class PurchaseFit:
     method : str
     sql : tuple of str
     """
+
+    formats: ClassVar[dict[str, str]] = PARAMETER_FORMATS
 
     table: pd.DataFrame
     model: Model

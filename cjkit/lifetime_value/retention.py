@@ -59,12 +59,18 @@ class RetentionCurve:
     period: str
     sql: tuple[str, ...]
 
+    @property
+    def latest(self) -> pd.Series[Any]:
+        """The row of the last period that has ended for at least half of the customers."""
+        if self.table.empty:
+            return pd.Series({"period_no": 0, "customers": 0}).reindex(self.table.columns)
+        return self.table[self.table["customers"] >= self.table["customers"].iloc[0] / 2].iloc[-1]
+
     def finding(self, language: Language = "en") -> str:
         """Say how many had come back by the last period that most cohorts have reached."""
         if self.table.empty:
             return label("no_purchases", language)
-        half = self.table["customers"].iloc[0] / 2
-        row = self.table[self.table["customers"] >= half].iloc[-1]
+        row = self.latest
         return label(
             "finding_retention_curve",
             language,

@@ -15,7 +15,11 @@ from cjkit.engine import Table
 from cjkit.labels import Language, format_money, format_number, label
 from cjkit.lifetime_value.histories import Obstacle, customers_sql, day, end_of
 from cjkit.lifetime_value.models import Estimate, SpendModel, estimate_spend
-from cjkit.lifetime_value.purchases import FEWEST_REPEAT_CUSTOMERS, describe
+from cjkit.lifetime_value.purchases import (
+    FEWEST_REPEAT_CUSTOMERS,
+    PARAMETER_FORMATS,
+    describe,
+)
 from cjkit.plots.columns import draw_density
 from cjkit.statistics import Floats
 
@@ -52,6 +56,8 @@ class SpendFit:
     sql : tuple of str
     """
 
+    formats: ClassVar[dict[str, str]] = PARAMETER_FORMATS
+
     table: pd.DataFrame
     until: datetime.date
     prior_sd: float | None
@@ -64,8 +70,6 @@ class SpendFit:
     obstacle: Obstacle | None
     method: str
     sql: tuple[str, ...]
-
-    formats: ClassVar[dict[str, str]] = {"estimate": "number"}
 
     @property
     def fitted(self) -> SpendModel:

@@ -122,7 +122,7 @@ def predict_value(
     margin: float = 1.0,
     annual_discount: float = 0.1,
     within: str | pd.Timedelta = "90D",
-    name: str = "customer_value",
+    name: str = "value_scores",
     seed: int = 0,
 ) -> Value:
     """Predict what each customer will be worth after the end of the histories.
@@ -148,7 +148,7 @@ def predict_value(
         0 or more; .1 makes money of a year ahead worth 1 / 1.1.
     within : str or Timedelta, default '90D'
         The window of `buy_probability`.
-    name : str, default 'customer_value'
+    name : str, default 'value_scores'
         The name of the table `scores` on the engine.
     seed : int, default 0
         Of the simulation.
