@@ -35,6 +35,10 @@ def open_csv(
     shown: Path,
 ) -> Reading:
     """Read the head of a CSV file in UTF-8; errors call it `shown`."""
+    with path.open("rb") as file:
+        head = file.read(CHUNK)
+    if b"\r" in head and b"\n" not in head:
+        path = _plain_lines(path, workspace / "lines of old")
     names, body = _read_header(path, rule, shown)
     places = find_columns(wanted, names, shown)
     if body.needs_copy:

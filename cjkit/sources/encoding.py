@@ -65,6 +65,8 @@ def _decoded(file: BinaryIO, path: Path, encoding: str) -> Iterator[str]:
             raise CjkitError(
                 f"{path} is not {encoding}: line {line} (byte {offset}) holds {wrong}.{hint}"
             ) from error
+        except UnicodeError as error:
+            raise CjkitError(f"{path} is not {encoding}: {error}.") from error
         if not chunk:
             return
         start += len(chunk)
@@ -77,7 +79,7 @@ def _fits(path: Path, encoding: str) -> bool:
         sample = file.read(CHUNK)
     try:
         decoded = codecs.getincrementaldecoder(encoding)().decode(sample)
-    except UnicodeDecodeError:
+    except UnicodeError:
         return False
     # Every pair of bytes is some UTF-16 and every byte some latin-1: look for signs of text.
     return not re.search(
