@@ -138,6 +138,8 @@ class DuckDB:
         spill: Path | None = None,
     ) -> None:
         root = spill if spill is not None else Path(tempfile.gettempdir()) / "cjkit-spill"
+        # DuckDB makes the last folder of the path only.
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
         _remove_orphans(root)
         own = root / f"{os.getpid()}-{os.urandom(4).hex()}"
         config: dict[str, str | bool | int | float | list[str]] = {
@@ -310,8 +312,6 @@ def _close(connection: duckdb.DuckDBPyConnection, spill: Path) -> None:
 
 def _remove_orphans(root: Path) -> None:
     """Remove the spill folders of processes that are gone: a killed engine leaves its own."""
-    if not root.is_dir():
-        return
     for folder in root.iterdir():
         process = folder.name.split("-")[0]
         if process.isdigit() and not _is_running(int(process)):

@@ -84,6 +84,15 @@ def test_spill_folders_of_dead_processes_are_removed_and_those_of_living_ones_ke
     assert [folder.name for folder in spill.iterdir()] == [f"{os.getpid()}-alive"]
 
 
+def test_what_does_not_fit_in_memory_spills_into_a_folder_that_is_made_for_it(tmp_path):
+    engine = DuckDB(threads=1, memory="60MB", spill=tmp_path / "not" / "there" / "yet")
+    found = engine.query(
+        "select max(place) as n from (select row_number() over (order by hash(i)) as place"
+        " from range(4000000) as numbers(i)) as placed"
+    )
+    assert found["n"].tolist() == [4_000_000]
+
+
 def test_an_unknown_table_is_named_with_the_nearest(engine):
     engine.add("customers", pd.DataFrame({"x": [1]}))
     with pytest.raises(CjkitError, match="Did you mean 'customers'"):
