@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
@@ -12,6 +13,7 @@ import pandas as pd
 from cjkit import labels, privacy
 from cjkit.checks import CjkitError, nearest
 from cjkit.cleansing.gate import Prepared, parse_as_of, prepare
+from cjkit.cleansing.results import Quality, read_quality
 from cjkit.engine import DuckDB, Table, text
 from cjkit.events import CONTRACT, Period
 from cjkit.project import Project, read_project
@@ -63,6 +65,11 @@ class Log:
     def __dir__(self) -> list[str]:
         """List the tables among the attributes."""
         return sorted({*super().__dir__(), *self.engine.tables()})
+
+    @cached_property
+    def quality(self) -> Quality:
+        """What the gate found: ledgers, quarantine, scorecard, and what cleansing changed."""
+        return read_quality(self.engine, self.prepared.folder, dict(self.prepared.facts))
 
     def save(self, name: str, table: Table | pd.DataFrame) -> Table:
         """Keep a table with one row for each customer beside the log, for the notebooks after.

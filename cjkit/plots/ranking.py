@@ -1,0 +1,27 @@
+"""Things beside each other by size: plain bars from the left."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
+
+from cjkit.plots.theme import INK, PRIMARY
+
+
+def draw_ranking(
+    names: Sequence[str], sizes: Sequence[float], notes: Sequence[str], *, ax: Axes | None = None
+) -> Axes:
+    """Draw one horizontal bar for each name, first at the top, each with its note at the end."""
+    if ax is None:
+        ax = plt.subplots(figsize=(9, 0.7 + 0.36 * len(names)))[1]
+    bars = ax.barh(range(len(names)), sizes, height=0.62, color=PRIMARY)
+    ax.bar_label(bars, labels=list(notes), padding=5, fontsize=9.5, color=INK)
+    ax.set_yticks(range(len(names)), labels=list(names))
+    ax.invert_yaxis()
+    ax.set_xlim(0, max(sizes, default=1) * 1.3)
+    ax.set_xticks([])
+    ax.spines["bottom"].set_visible(False)
+    ax.tick_params(axis="y", length=0)
+    return ax
