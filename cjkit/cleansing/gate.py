@@ -22,7 +22,7 @@ from cjkit.checks import CjkitError
 from cjkit.cleansing import people, quality, rows, sales
 from cjkit.cleansing.prepared import Written, write_log
 from cjkit.cleansing.rows import Landing
-from cjkit.cleansing.rules import OUTCOMES, outcome_sql
+from cjkit.cleansing.rules import DERIVED, OUTCOMES, outcome_sql
 from cjkit.cleansing.state import (
     fingerprint,
     make_state_folder,
@@ -34,9 +34,6 @@ from cjkit.engine import DuckDB
 from cjkit.events import CONTRACT, local_midnight_us
 from cjkit.privacy import pseudonym_sql, read_key
 from cjkit.project import Project, read_project
-
-DERIVED = "(derived)"
-"""The source that ledgers name for rows that the gate itself made."""
 
 
 @dataclass(frozen=True)

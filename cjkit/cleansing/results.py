@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from cjkit.cleansing.rules import OUTCOMES, RULE
+from cjkit.cleansing.rules import DERIVED, OUTCOMES, RULE
 from cjkit.engine import DuckDB, text
 from cjkit.labels import Language, display_name, format_number, format_percent, label
 from cjkit.plots.ranking import draw_ranking
@@ -74,19 +74,17 @@ class RowLedger:
     table: pd.DataFrame
 
     def finding(self, language: Language) -> str:
-        """Say which share of the rows is clean."""
-        made, clean = self.table["made"].sum(), self.table["clean"].sum()
-        return label(
-            "rows_finding",
-            language,
-            made=format_number(made, language),
-            clean=format_number(clean, language),
-            share=format_percent(clean / made if made else None, language),
-        )
+        """Say what became of the rows that sources made."""
+        given = self.table[~self.table["source"].eq(DERIVED)].sum(numeric_only=True)
+        counts = {
+            name: format_number(given[name], language) for name in ("made", "clean", *OUTCOMES)
+        }
+        share = given["quarantined"] / given["made"] if given["made"] else None
+        return label("rows_finding", language, share=format_percent(share, language), **counts)
 
     def plot(self, *, ax: Axes | None = None, language: Language = "en") -> Axes:
         """Draw a waterfall from the rows that sources made to the rows of the log."""
-        is_derived = self.table["source"].eq("(derived)")
+        is_derived = self.table["source"].eq(DERIVED)
         given = self.table[~is_derived].sum(numeric_only=True)
         derived = int(self.table.loc[is_derived, "made"].sum())
         steps = [("made", int(given["made"]), True)]
@@ -114,8 +112,8 @@ class Quarantine:
     Attributes
     ----------
     table : DataFrame
-        `check` (the rule), `reason` (the same, for its sentence), `dimension`, `outcome` ('flagged': kept),
-        `rows` (that fail the rule), `decided` (rows that it set aside: the first rule a row fails
+        `check` (the rule), `reason` (the same, for its sentence), `dimension`, `outcome`
+        ('flagged': kept), `rows` (that fail the rule), `decided` (rows that it set aside: the first rule a row fails
         does), `share` of all rows of the tables that it looks at; most rows first.
     """
 
@@ -155,7 +153,8 @@ class QuarantineExamples:
     Attributes
     ----------
     table : DataFrame
-        `check` (the rule), `table`, `source`, `file`, `record_no` (from 1), `columns` (where the fault is).
+        `check` (the rule), `table`, `source`, `file`, `record_no` (from 1), `columns` (where the
+        fault is).
     """
 
     table: pd.DataFrame
@@ -394,7 +393,7 @@ def _by_rule(failures: pd.DataFrame, ledger: pd.DataFrame) -> pd.DataFrame:
     """Sum the failures of each rule over tables and sources."""
     table = failures.groupby("rule", as_index=False)[["rows", "decided"]].sum()
     table = table.rename(columns={"rule": "check"})
-    made = ledger[ledger["source"] != "(derived)"].groupby("table")["made"].sum()
+    made = ledger[ledger["source"] != DERIVED].groupby("table")["made"].sum()
     scope = [made.reindex(list(RULE[rule].tables)).sum() for rule in table["check"]]
     table["share"] = table["rows"] / np.array(scope, dtype=float)
     table.insert(1, "reason", table["check"])

@@ -19,6 +19,10 @@ OUTCOMES: tuple[Outcome, ...] = ("quarantined", "merged", "withheld", "retracted
 """What may become of a row that is not clean. A flagged row is clean."""
 
 
+DERIVED = "(derived)"
+"""The source that ledgers name for rows that the gate itself made."""
+
+
 @dataclass(frozen=True)
 class Rule:
     """One rule of the gate.
