@@ -1,0 +1,108 @@
+"""The four public data sets: their published figures come out of the recipes."""
+
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import cjkit.cleansing
+from cjkit.engine import text
+
+RECIPES = Path(__file__).parent.parent / "data" / "recipes"
+NAMES = ("cdnow", "olist", "online_retail", "starbucks_rewards")
+
+
+@pytest.fixture(scope="module")
+def recipe(real_data, tmp_path_factory):
+    """Return a function that opens the log of a recipe, with its state outside the project."""
+    folder = tmp_path_factory.mktemp("recipes")
+    opened = {}
+
+    def open_recipe(name):
+        if name not in opened:
+            shutil.copy(RECIPES / f"{name}.toml", folder)
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setenv("CJKIT_REAL_DATA", str(real_data))
+                opened[name] = cjkit.cleansing.open(folder / f"{name}.toml")
+        return opened[name]
+
+    return open_recipe
+
+
+def one(log, sql):
+    return log.engine.query(sql).iloc[0, 0]
+
+
+def stored(log, table):
+    return log.engine.query(f"from {text(str(log.prepared.folder / f'{table}.parquet'))}")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_both_ledgers_add_up_for_every_source(recipe, name):
+    log = recipe(name)
+    records, rows = stored(log, "gate_record_ledger"), stored(log, "gate_row_ledger")
+    assert set(records["source"]) == set(log.project.sources)
+    parts = ["mapped", "filtered", "unreadable"]
+    assert (records["read"] == records[parts].sum(axis=1)).all()
+    parts = ["clean", "quarantined", "merged", "withheld", "retracted", "erased"]
+    assert (rows["made"] == rows[parts].sum(axis=1)).all()
+
+
+def test_online_retail_accounts_for_every_line(recipe, real_data):
+    log = recipe("online_retail")
+    records = stored(log, "gate_record_ledger")
+    assert records["read"].sum() == records["mapped"].sum() == 525_461
+    quarantine = stored(log, "quarantine").query("`table` == 'orders'")
+    assert (quarantine["rule"] == "duplicate_row").sum() == 6_865
+
+    raw = pd.read_parquet(real_data / "online_retail" / "online_retail_2009_2010.parquet")
+    set_aside = raw.iloc[quarantine["record_no"].to_numpy() - 1]
+    cancelled = set_aside["Invoice"].str.startswith("C").sum()
+    assert one(log, "select count(*) from orders where is_return") + cancelled == 10_206
+    guests = set_aside["Customer ID"].isna().sum()
+    assert one(log, "select count(*) from orders where customer_id is null") + guests == 107_927
+
+    changed = stored(log, "gate_changes").set_index("figure")
+    assert changed.loc["revenue", "before"] == pytest.approx(9_539_484.63, abs=0.005)
+    kept = raw.drop(raw.index[quarantine["record_no"].to_numpy() - 1])
+    assert changed.loc["revenue", "after"] == pytest.approx(
+        (kept["Quantity"] * kept["Price"]).sum()
+    )
+
+
+def test_each_order_of_online_retail_is_one_purchase(recipe):
+    log = recipe("online_retail")
+    orders = one(
+        log,
+        "select count(distinct order_id) from orders "
+        "where not is_return and customer_id is not null",
+    )
+    assert one(log, "select count(*) from events where event = 'purchase'") == orders
+
+
+def test_starbucks_keeps_every_offer_and_purchase(recipe):
+    log = recipe("starbucks_rewards")
+    records = stored(log, "gate_record_ledger").set_index("source")
+    assert records.loc["transcript", "read"] == 306_534
+    assert one(log, "select count(*) from customers") == 17_000
+    quarantine = stored(log, "quarantine")
+    assert quarantine["rule"].tolist() == ["duplicate_row"] * 397
+    assert one(log, "select count(*) from events") == 306_534 - 397
+    assert one(log, "select count(*) from orders") == 138_953
+    assert one(log, "select sum(revenue) from orders") == pytest.approx(1_775_451.97, abs=0.005)
+
+
+def test_olist_finds_the_people_behind_customer_ids_and_the_impossible_order(recipe):
+    log = recipe("olist")
+    assert one(log, "select count(*) from customers") == 2_995
+    rows = stored(log, "gate_row_ledger").set_index(["table", "source"])
+    assert rows.loc[("feedback", "reviews"), "clean"] == 2_993
+    flagged = one(log, "select count(distinct ref_id) from events where flags = 'impossible_order'")
+    assert flagged == 50
+
+
+def test_cdnow_gives_every_purchase(recipe):
+    log = recipe("cdnow")
+    assert one(log, "select count(*) from orders") == 6_919
+    assert one(log, "select count(*) from customers") == 2_357
