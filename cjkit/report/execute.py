@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import papermill
+from jupyter_client.asynchronous.client import AsyncKernelClient
 from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
-from jupyter_core.utils import run_sync
+from jupyter_core.utils import ensure_event_loop, run_sync
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
 from papermill.exceptions import PapermillExecutionError
@@ -20,6 +21,17 @@ import cjkit
 from cjkit.checks import CjkitError
 
 START_TIMEOUT = 120
+
+
+class _Kernel(AsyncKernelManager):
+    """A kernel that knows who speaks to it, so that both ends are closed."""
+
+    speaker: AsyncKernelClient | None = None
+
+    def client(self, **options: Any) -> AsyncKernelClient:
+        """Make the one client of this kernel."""
+        self.speaker = super().client(**options)
+        return self.speaker
 
 
 class Kernels:
@@ -39,12 +51,12 @@ class Kernels:
         search = [str(Path(cjkit.__file__).parent.parent), os.environ.get("PYTHONPATH", "")]
         own["PYTHONPATH"] = os.pathsep.join(filter(None, search))
         self._environment = {**os.environ, **own, **environment}
-        self._running: set[AsyncKernelManager] = set()
+        self._running: set[_Kernel] = set()
         self._is_stopped = False
 
-    def start(self, name: str) -> AsyncKernelManager:
+    def start(self, name: str) -> _Kernel:
         """Start a kernel of this Python, whatever kernels the user has installed."""
-        manager = AsyncKernelManager(
+        manager = _Kernel(
             kernel_name="python3",
             kernel_spec_manager=KernelSpecManager(kernel_dirs=[]),
             connection_file=str(self._folder / f"{name}.json"),
@@ -66,9 +78,11 @@ class Kernels:
         """Return the file of what a kernel wrote outside its cells."""
         return self._folder / f"{name}.log"
 
-    def end(self, manager: AsyncKernelManager, *, now: bool) -> None:
+    def end(self, manager: _Kernel, *, now: bool) -> None:
         """End one kernel: with a farewell, or at once."""
         self._running.discard(manager)
+        if manager.speaker is not None:
+            manager.speaker.stop_channels()
         if manager.has_kernel:
             run_sync(manager.shutdown_kernel)(now=now)
 
@@ -141,6 +155,7 @@ def execute(
         raise CjkitError(f"{name} failed: {cause.strip()}") from error
     finally:
         kernels.end(manager, now=not succeeded)
+        ensure_event_loop().close()  # the one that this thread's calls shared
     return executed
 
 
@@ -166,7 +181,7 @@ def _cause(error: PapermillExecutionError) -> str:
     return f"{error.ename}: {error.evalue}{place}"
 
 
-def _death(manager: AsyncKernelManager, log: Path) -> str:
+def _death(manager: _Kernel, log: Path) -> str:
     """Say how a kernel came to its end."""
     process = getattr(manager.provisioner, "process", None)
     code = process.poll() if process else None

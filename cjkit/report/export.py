@@ -388,10 +388,10 @@ def _cut(family: str, characters: Iterable[int]) -> bytes:
     """Return a font with the glyphs of `characters` only, as WOFF2."""
     options = subset.Options(flavor="woff2", layout_features=[], hinting=False, notdef_outline=True)
     options.drop_tables += ["FFTM"]  # when the font was made
-    font = subset.load_font(font_file(family), options)
     cutter = subset.Subsetter(options)
     cutter.populate(unicodes=characters)
-    cutter.subset(font)
     cut = io.BytesIO()
-    subset.save_font(font, cut, options)
+    with subset.load_font(font_file(family), options) as font:
+        cutter.subset(font)
+        subset.save_font(font, cut, options)
     return cut.getvalue()

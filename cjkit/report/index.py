@@ -12,6 +12,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader
 
 from cjkit.labels import Language, format_number, label
+from cjkit.project import Project
 from cjkit.report.cards import write_card, write_line
 from cjkit.report.export import (
     TEMPLATES,
@@ -104,6 +105,11 @@ def write_chooser(edition: Edition) -> str:
             script=script,
         )
     )
+
+
+def report_home(project: Project, output: str | Path | None = None) -> Path:
+    """Return the folder of a project's runs: below `output`, else below `[report] dir`."""
+    return Path(output or project.report.dir) / project.project.id
 
 
 def point_latest(home: Path, run: str) -> None:

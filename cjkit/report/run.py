@@ -32,7 +32,7 @@ from cjkit.labels import Language, format_date, format_number, format_percent, l
 from cjkit.project import Project
 from cjkit.report.execute import Kernels, execute
 from cjkit.report.export import Chapter, Edition, Words, read_chapter, say_in, write_page
-from cjkit.report.index import point_latest, read_runs, write_chooser, write_home
+from cjkit.report.index import point_latest, read_runs, report_home, write_chooser, write_home
 from cjkit.report.plan import Planned, notebook_files, plan_notebooks
 
 CELL_TIMEOUT = 1800.0
@@ -109,7 +109,7 @@ def run_report(
     spoken = tuple(languages) or project.project.languages
     jobs = min(jobs, len(plan))
 
-    home = Path(output or project.report.dir) / project.project.id
+    home = report_home(project, output)
     home.mkdir(parents=True, exist_ok=True)
     _sweep(home)
     say(f"{project.project.id}: {len(plan)} notebooks, {jobs} at a time")
@@ -133,7 +133,7 @@ def run_report(
             start = time.monotonic()
             parameters = dict(planned.parameters)
             if "as_of" in parameters:
-                parameters["as_of"] = prepared.as_of.isoformat()
+                parameters["as_of"] = as_of.isoformat() if as_of else ""
             executed = execute(
                 planned.notebook,
                 name=planned.name,
@@ -158,20 +158,6 @@ def run_report(
     if manifest["is_complete"]:
         point_latest(home, run)
     return Report(folder, manifest)
-
-
-def list_runs(output: str | Path, project: str | None = None) -> list[dict[str, Any]]:
-    """Return the manifests of the runs published below `output`, project by project, latest first.
-
-    Parameters
-    ----------
-    output : path
-        The folder that reports are published in.
-    project : str, optional
-        The id of one project; all projects where not given.
-    """
-    homes = [Path(output) / project] if project else sorted(Path(output).glob("*/"))
-    return [manifest for home in homes for manifest in read_runs(home)]
 
 
 def _sweep(home: Path) -> None:

@@ -64,7 +64,7 @@ def show(
         if not _is_report():
             bundle["text/html"] = f"<style>{style()}</style>{html}"
         elif place == 0 and table and rows is not None and not rows.empty:
-            bundle["text/csv"] = write_csv(rows)
+            bundle["text/csv"] = write_csv(_with_types_of(rows, _table(result)))
         about = {"language": language, "name": name, "key": key, "finding": finding}
         display(bundle, raw=True, metadata={"cjkit": about})  # type: ignore[no-untyped-call]
 
@@ -210,6 +210,16 @@ def _table(result: Any) -> pd.DataFrame | None:
     return found if isinstance(found, pd.DataFrame) else None
 
 
+def _with_types_of(masked: pd.DataFrame, exact: pd.DataFrame | None) -> pd.DataFrame:
+    """Return a masked table with its counts as whole numbers again."""
+    kinds = {
+        name: "Int64"
+        for name in masked
+        if exact is not None and pd.api.types.is_integer_dtype(exact[name])
+    }
+    return masked.astype(kinds)
+
+
 def _finding(result: Any, language: Language) -> str:
     return str(result.finding(language)) if hasattr(result, "finding") else ""
 
@@ -242,6 +252,7 @@ def _inline_svg(svg: str, key: str, alt: str) -> str:
     points = float(width[1]) if width else 648.0
     size = f'style="max-width:{points * 4 / 3:.0f}px" role="img" aria-label="{escape(alt)}"'
     svg = re.sub(r'width="[\d.]+pt" height="[\d.]+pt"', lambda _: size, svg, count=1)
+    svg = re.sub(r' transform="rotate\(-0 [^)]*\)"', "", svg)
     return re.sub(r"\n\s*", "\n", svg)
 
 

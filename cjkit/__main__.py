@@ -1,0 +1,306 @@
+"""The command line: it parses, calls, and turns what went wrong into one clear message."""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import errno
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+
+from cjkit.checks import CjkitError
+from cjkit.cleansing import prepare
+from cjkit.cleansing.log import find_project
+from cjkit.labels import LANGUAGES, format_number
+from cjkit.project import Project, read_project
+
+SAMPLE = "data/sample/journey.toml"
+WIDTH = 24
+
+ABOUT = """\
+cjkit makes one clean journey log of the exports that a company's tools give, and answers the
+questions of journey analysis in notebooks, which it runs into a report of HTML pages.
+"""
+EXAMPLES = """\
+examples:
+  python -m cjkit sample data/sample                      write the exports of the sample company
+  python -m cjkit report data/sample/journey.toml         run every notebook and publish a report
+  python -m cjkit check shop/journey.toml                 see what would be read, and what is wrong
+  python -m cjkit report shop/journey.toml --only 03_funnel --set within=14D
+
+exit status:
+  0 done   1 it failed: the message says why   2 the command is wrong   130 interrupted
+
+What a command prints on standard output is its result; its progress goes to standard error.
+Each command explains itself: python -m cjkit report --help
+"""
+REPORT = """\
+Prepare the log where anything changed, run the notebooks of a project, and publish their pages as
+reports/PROJECT/RUN/index.html, in every language of the project from one execution. The folder
+reports/PROJECT/latest leads to the last run of all notebooks. A run is published whole or not at
+all: when a notebook fails, the last good report stays, and the message names the notebook, the cell
+and the cause.
+"""
+REPORT_EXAMPLES = """\
+examples:
+  python -m cjkit report data/sample/journey.toml
+  python -m cjkit report shop/journey.toml --as-of 2026-11-01 --output /srv/reports
+  python -m cjkit report shop/journey.toml --only 03_funnel 05_paths
+  python -m cjkit report shop/journey.toml --set within=14D --set 05_paths.top=20
+  python -m cjkit report shop/journey.toml --set steps=view_product,add_to_cart,purchase
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status."""
+    given = _parser().parse_args(arguments)
+    try:
+        signal.signal(signal.SIGTERM, _interrupt)
+        status: int = given.run(given)
+        return status
+    except CjkitError as error:
+        print(f"cjkit: {error}", file=sys.stderr)
+    except KeyboardInterrupt as interruption:
+        print("cjkit: interrupted; nothing was published.", file=sys.stderr)
+        return 128 + (interruption.args[0] if interruption.args else signal.SIGINT)
+    except OSError as error:
+        print(f"cjkit: {_explain(error)}", file=sys.stderr)
+    return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    """Return the parser of the whole command line."""
+    shape = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(
+        prog="python -m cjkit", description=ABOUT, epilog=EXAMPLES, formatter_class=shape
+    )
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    report = commands.add_parser(
+        "report",
+        help="run the notebooks of a project and publish their pages",
+        description=REPORT,
+        epilog=REPORT_EXAMPLES,
+        formatter_class=shape,
+    )
+    report.set_defaults(run=_report)
+    _add_project(report)
+    report.add_argument(
+        "--only",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="NAME",
+        help="run these notebooks alone, and those they need (such as 03_funnel)",
+    )
+    report.add_argument(
+        "--set",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="PARAM=VALUE",
+        help="give a parameter of the notebooks another value; NOTEBOOK.PARAM=VALUE sets it in one "
+        "notebook; a list is written with commas",
+    )
+    report.add_argument(
+        "--language",
+        choices=[*LANGUAGES, "both"],
+        help="the language of the pages (default: those of the project file)",
+    )
+    report.add_argument(
+        "--output",
+        metavar="DIR",
+        help="publish below DIR (default: [report] dir of the project file, which is reports)",
+    )
+    _add_as_of(report)
+    report.add_argument(
+        "--jobs",
+        type=int,
+        default=2,
+        metavar="N",
+        help="run N notebooks at a time, which share memory and threads (default: %(default)s)",
+    )
+    report.add_argument(
+        "--cell-timeout",
+        type=float,
+        default=1800,
+        metavar="SECONDS",
+        help="give up on a cell that takes longer (default: %(default)s)",
+    )
+
+    sample = commands.add_parser(
+        "sample",
+        help="write the exports of the sample company",
+        description="Write the exports of a made-up Japanese retailer over 24 months, with true "
+        "stories to find in them; DIR/STORIES.md tells them. The same seed gives the same files.",
+    )
+    sample.set_defaults(run=_sample)
+    sample.add_argument("folder", metavar="DIR", help="where to write, such as data/sample")
+    sample.add_argument(
+        "--customers",
+        type=int,
+        default=20_000,
+        metavar="N",
+        help="how many customers, 100 to 10000000 (default: %(default)s, about 1 million events)",
+    )
+    sample.add_argument(
+        "--seed", type=int, default=1, metavar="S", help="which company (default: %(default)s)"
+    )
+
+    prepared = commands.add_parser(
+        "prepare",
+        help="read new and changed files and cleanse them into the prepared log",
+        description="Read new and changed files, cleanse everything, and keep the prepared log "
+        "that notebooks open. A report does this by itself; a schedule may do it before.",
+    )
+    prepared.set_defaults(run=_prepare)
+    _add_project(prepared)
+    _add_as_of(prepared)
+
+    check = commands.add_parser(
+        "check",
+        help="say what would be read and run, and what is wrong",
+        description="Say which files would be read by which mapping and which notebooks would run, "
+        "and list every fault of the project file, its mappings and its files. No data is read.",
+    )
+    check.set_defaults(run=_check)
+    _add_project(check)
+
+    runs = commands.add_parser(
+        "runs",
+        help="list the published reports",
+        description="List the published reports, the latest first; * marks where latest leads.",
+    )
+    runs.set_defaults(run=_runs)
+    _add_project(runs)
+    runs.add_argument(
+        "--output", metavar="DIR", help="where reports were published, if not reports"
+    )
+    return parser
+
+
+def _add_project(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "project",
+        nargs="?",
+        default=SAMPLE,
+        metavar="JOURNEY.toml",
+        help="the project file of a company (default: %(default)s)",
+    )
+
+
+def _add_as_of(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--as-of",
+        type=_day,
+        metavar="DATE",
+        help="see no row at or after this day, such as 2026-11-01 (default: the project file's, "
+        "else the latest day in the data)",
+    )
+
+
+def _day(text: str) -> datetime.date:
+    try:
+        return datetime.date.fromisoformat(text)
+    except ValueError as error:
+        message = f"{text!r} is no day: write one such as 2026-11-01"
+        raise argparse.ArgumentTypeError(message) from error
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _report(given: argparse.Namespace) -> int:
+    from cjkit.report.run import run_report
+
+    project = _read(given)
+    settings = {}
+    for setting in given.set:
+        name, equals, value = setting.partition("=")
+        if not equals or not name:
+            raise CjkitError(f"--set {setting!r}: write PARAM=VALUE, such as within=14D.")
+        settings[name] = value
+    languages = LANGUAGES if given.language == "both" else (given.language,)
+    report = run_report(
+        project,
+        only=given.only,
+        settings=settings,
+        languages=languages if given.language else (),
+        output=given.output,
+        as_of=given.as_of,
+        jobs=given.jobs,
+        cell_timeout=given.cell_timeout,
+        say=_say,
+    )
+    _say(f"{'published':<{WIDTH}}{report.manifest['seconds']:8.1f} s")
+    print(report.index)
+    return 0
+
+
+def _sample(given: argparse.Namespace) -> int:
+    from cjkit.synthetic import make_sample
+
+    make_sample(given.folder, customers=given.customers, seed=given.seed, say=_say)
+    print(given.folder)
+    return 0
+
+
+def _prepare(given: argparse.Namespace) -> int:
+    prepared = prepare(_read(given), as_of=given.as_of)
+    _say(f"as of {prepared.as_of}: {'made' if prepared.is_new else 'nothing has changed'}")
+    print(prepared.folder)
+    return 0
+
+
+def _check(given: argparse.Namespace) -> int:
+    from cjkit.report.check import check_project
+
+    checked = check_project(_read(given))
+    for line in checked.lines:
+        print(line)
+    for warning in checked.warnings:
+        _say(f"warning: {warning}")
+    for fault in checked.faults:
+        _say(f"cjkit: {fault}")
+    return 1 if checked.faults else 0
+
+
+def _runs(given: argparse.Namespace) -> int:
+    from cjkit.report.index import read_runs, report_home
+
+    home = report_home(_read(given), given.output)
+    latest = os.path.realpath(home / "latest")
+    for run in read_runs(home):
+        mark = "*" if latest == os.path.realpath(home / run["run"]) else " "
+        count = format_number(len(run["notebooks"]), "en")
+        print(
+            f"{mark} {run['run']}  as of {run['as_of']}  {count} notebooks  {run['seconds']:.0f} s"
+        )
+    return 0
+
+
+def _read(given: argparse.Namespace) -> Project:
+    return read_project(find_project(given.project))
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """End as Ctrl-C ends it: kernels are stopped, and what is half made is removed."""
+    raise KeyboardInterrupt(number)
+
+
+def _explain(error: OSError) -> str:
+    """Say what the machine refused, and what to do."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        free = format_number(shutil.disk_usage(".").free / 1e6, "en")
+        where = f" while writing {error.filename}" if error.filename else ""
+        return f"the disk is full{where} ({free} MB are free here); nothing half-made was left."
+    return f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
