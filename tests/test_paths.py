@@ -169,6 +169,20 @@ def test_flow_leads_back_from_the_end(shop):
     }
 
 
+def test_flow_of_a_period_begins_with_the_first_such_event_in_it(shop):
+    assert flowed(shop, start="view", period=hours(1, 40)) == {
+        (0, "view", "cart"): 1,
+        (0, "view", "buy"): 1,
+        (1, "cart", "buy"): 1,
+        (1, "buy", EXIT): 1,
+        (2, "buy", EXIT): 1,
+    }
+    assert flowed(shop, end="buy", period=hours(20, 40)) == {
+        (-1, "view", "buy"): 1,
+        (-2, ENTRY, "view"): 1,
+    }
+
+
 def test_flow_may_start_at_an_event_and_go_by_places(event_log):
     events = event_log(
         "ann: look 0h, buy 1h, help 2h\nzoe: look 99h",
@@ -219,6 +233,13 @@ def test_what_comes_just_before_a_conversion_at_the_same_place_is_kept(event_log
         "ann: pay 0h, buy 1h\nzoe: pay 99h", touchpoint={"pay": "till", "buy": "till"}
     )
     assert ranked(events, conversion="buy", level="touchpoint") == {("till",): (1, 1)}
+
+
+def test_journeys_of_a_period_are_those_that_ended_in_it(shop):
+    assert ranked(shop, conversion="buy", period=hours(0, 4)) == {
+        ("view",): (1, 0),
+        ("view", "cart"): (2, 1),
+    }
 
 
 def test_long_journeys_are_cut(event_log):

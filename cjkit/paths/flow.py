@@ -231,9 +231,9 @@ def _anchors(moves: Moves, start: str | None, end: str | None, period: Period | 
     return f"""
         select customer_id, step_no as anchor_no{by_value} from (
             select customer_id, step_no{by_value},
-                row_number() over (partition by customer_id order by step_no) as occurrence
+                min(step_no) over (partition by customer_id) as first_no
             from {moves.sql} as moves where {condition}) as occurrences
-        where occurrence = 1"""
+        where step_no = first_no"""
 
 
 def _forward(moves: Moves, anchors: str) -> str:

@@ -1,0 +1,25 @@
+"""Experience: how far customers come, how they feel on the way, where it hurts and where it turns.
+
+Counts run where the prepared log lives; rows bounded by stages and touchpoints come back. The
+results are the lanes of the journey map. `notebooks/06_journey_map.ipynb` is the analysis that this
+module serves.
+"""
+
+from cjkit.experience.emotion import Emotion, measure_emotion
+from cjkit.experience.moments import Moments, rank_moments
+from cjkit.experience.pain_points import PainPoints, rank_pain_points
+from cjkit.experience.stages import Stages, measure_stages
+from cjkit.experience.touchpoints import Touchpoints, measure_touchpoints
+
+__all__ = [
+    "Emotion",
+    "Moments",
+    "PainPoints",
+    "Stages",
+    "Touchpoints",
+    "measure_emotion",
+    "measure_stages",
+    "measure_touchpoints",
+    "rank_moments",
+    "rank_pain_points",
+]

@@ -1,0 +1,427 @@
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+
+from cjkit.checks import CjkitError
+from cjkit.engine import DuckDB
+from cjkit.events import Period
+from cjkit.experience import (
+    measure_emotion,
+    measure_stages,
+    measure_touchpoints,
+    rank_moments,
+    rank_pain_points,
+)
+from cjkit.labels import MISSING
+from cjkit.privacy import mask
+from cjkit.statistics import newcombe_interval
+from conftest import HOUR_US, START_US, prepare_events
+
+STAGES = ["see", "try", "own"]
+
+
+@pytest.fixture(autouse=True)
+def close_figures():
+    yield
+    plt.close("all")
+
+
+@pytest.fixture
+def journeys(event_log):
+    return event_log(
+        """
+        ann: look 0h, look 1h, taste 3h, buy 5h
+        bob: look 0h, taste 9h
+        cas: taste 0h, look 2h
+        zoe: look 99h
+        """,
+        stage={"look": "see", "taste": "try", "buy": "own"},
+        touchpoint={"look": "site", "taste": "stall", "buy": "till"},
+    )
+
+
+def hours(start, end):
+    return Period(None, None, START_US + start * HOUR_US, START_US + end * HOUR_US)
+
+
+def entered(events, **options):
+    table = measure_stages(events, **{"stages": STAGES, "within": "6h", **options}).table
+    return {
+        row.stage: (row.customers, row.known_customers, row.progressed)
+        for row in table.itertuples()
+    }
+
+
+def answers(engine, rows):
+    """Make a table of answers from (customer, touchpoint, metric, score, hour)."""
+    frame = pd.DataFrame(rows, columns=["customer_id", "touchpoint", "metric", "score", "hour"])
+    frame["score"] = frame["score"].astype(float)
+    frame["given_us"] = START_US + frame.pop("hour") * HOUR_US
+    frame["score_max"] = frame["metric"].map({"nps": 10.0, "csat": 5.0, "ces": 7.0, "review": 5.0})
+    frame["emotion"] = np.nan
+    return engine.add("feedback", frame)
+
+
+def test_people_enter_stages_and_come_further_in_time(journeys):
+    assert entered(journeys) == {"see": (4, 3, 1), "try": (3, 3, 1), "own": (1, 1, 0)}
+    assert entered(journeys, within="9h")["see"] == (4, 3, 2)
+
+
+def test_the_last_stage_has_no_rate_of_progress(journeys):
+    table = measure_stages(journeys, stages=STAGES, within="6h").table.set_index("stage")
+    assert pd.isna(table.loc["own", "progress_rate"])
+    assert table.loc["see", "progress_rate"] == 1 / 3
+    assert table.loc["see", "progress_p50_us"] == 3 * HOUR_US
+
+
+def test_only_entries_in_the_period_count(journeys):
+    assert entered(journeys, period=hours(1, 4)) == {
+        "see": (1, 1, 0),  # cas comes back to it; ann was there already
+        "try": (1, 1, 1),
+        "own": (0, 0, 0),
+    }
+
+
+def test_a_stage_that_nobody_enters_is_in_the_table(journeys):
+    assert entered(journeys, stages=["dream", "see"]) == {"dream": (0, 0, 0), "see": (4, 3, 0)}
+
+
+def test_stages_of_groups_add_up(journeys):
+    plan = pd.DataFrame({"customer_id": ["ann", "zoe"], "plan": ["x", "y"]})
+    journeys.engine.add("plans", plan)
+    table = measure_stages(journeys, stages=STAGES, within="6h", by="plans.plan").table
+    assert set(table["plan"]) == {"x", "y", MISSING}
+    sums = table.groupby("stage")[["customers", "known_customers", "progressed"]].sum()
+    assert {stage: tuple(row) for stage, row in sums.T.items()} == entered(journeys)
+
+
+def slow_stages(log, within, known):
+    """Follow each person event by event: slow, and obviously right."""
+    found = {stage: [0, 0, 0] for stage in STAGES}
+    log = log.assign(event_id=range(len(log)))
+    for _, own in log.sort_values(["occurred_us", "event_id"]).groupby("customer_id"):
+        own = own[own["stage"].isin(STAGES)]
+        walk = list(zip(own["stage"], (own["occurred_us"] - START_US) // HOUR_US, strict=True))
+        seen = set()
+        for number, (stage, hour) in enumerate(walk):
+            if stage in seen or (number and walk[number - 1][0] == stage):
+                continue
+            seen.add(stage)
+            later = STAGES[STAGES.index(stage) + 1 :]
+            times = [at for later_stage, at in walk[number + 1 :] if later_stage in later]
+            found[stage][0] += 1
+            if hour <= known - within:
+                found[stage][1] += 1
+                found[stage][2] += bool(times) and times[0] - hour <= within
+    return {stage: tuple(counts) for stage, counts in found.items()}
+
+
+def random_log(rng, size=150):
+    return pd.DataFrame(
+        {
+            "customer_id": [f"c{number}" for number in rng.integers(0, 15, size)],
+            "event": rng.choice(["a", "b", "buy"], size),
+            "stage": rng.choice([*STAGES, "else", None], size),
+            "touchpoint": rng.choice(["x", "y", "z"], size),
+            "outcome": rng.choice(["good", "bad", "so so", None], size),
+            "occurred_us": START_US + rng.integers(0, 90, size) * HOUR_US,  # many ties
+        }
+    )
+
+
+def test_stages_agree_with_following_every_person(rng):
+    for _ in range(15):
+        log, within = random_log(rng), int(rng.integers(1, 40))
+        events = prepare_events(DuckDB(threads=1), log)
+        known = (log["occurred_us"].max() - START_US) // HOUR_US
+        assert entered(events, within=f"{within}h") == slow_stages(log, within, known)
+
+
+def test_touchpoints_reach_a_share_of_the_people_of_their_stage(event_log):
+    events = event_log(
+        "ann: look 0h, read 1h\nbob: look 0h, look 4h\ncas: buy 0h",
+        stage={"look": "see", "read": "see", "buy": "own"},
+        touchpoint={"look": "site", "read": "blog"},
+    )
+    table = measure_touchpoints(events, stages=STAGES).table
+    found = {(r.stage, r.touchpoint): (r.customers, r.visits, r.share) for r in table.itertuples()}
+    assert found == {
+        ("see", "site"): (2, 3, 1.0),
+        ("see", "blog"): (1, 1, 0.5),
+        ("own", MISSING): (1, 1, 1.0),
+    }
+    assert table["wait_p50_us"].iloc[0] == 2.5 * HOUR_US
+
+
+def test_scores_of_every_metric_go_from_worst_to_best(journeys):
+    rows = [
+        ("ann", "nps 10", "nps", 10, 0),
+        ("ann", "nps 5", "nps", 5, 0),
+        ("ann", "csat 1", "csat", 1, 0),
+        ("ann", "ces 4", "ces", 4, 0),
+        ("ann", "review 4", "review", 4, 0),
+    ]
+    table = measure_emotion(answers(journeys.engine, rows)).table.set_index("touchpoint")
+    assert table["emotion"].to_dict() == {
+        "nps 10": 1,
+        "nps 5": 0,
+        "csat 1": -1,
+        "ces 4": 0,
+        "review 4": 0.5,
+    }
+    assert table["emotion_low"].isna().all()
+
+
+def test_an_answer_without_a_score_counts_with_its_emotion(journeys):
+    rows = [("ann", "site", "csat", None, 0), ("bob", "site", "csat", None, 0)]
+    feedback = journeys.engine.query(f"select * from {answers(journeys.engine, rows)}")
+    feedback["emotion"] = [0.5, np.nan]
+    found = measure_emotion(journeys.engine.add("feedback", feedback)).table
+    assert found[["answers", "emotion"]].to_numpy().tolist() == [[1, 0.5]]
+
+
+def test_emotion_of_a_stage_is_the_mean_of_all_its_answers(journeys):
+    rows = [
+        ("ann", "site", "csat", 5, 0),
+        ("bob", "site", "csat", 4, 0),
+        ("cas", "till", "csat", 1, 0),
+    ]
+    stage_of = {"site": "see", "till": "see"}
+    feedback = answers(journeys.engine, rows)
+    table = measure_emotion(feedback, per="stage", stage_of=stage_of).table
+    assert table["stage"].tolist() == ["see"]
+    assert table["emotion"].item() == pytest.approx((1 + 0.5 - 1) / 3)
+    assert table["emotion_low"].item() >= -1
+    assert measure_emotion(feedback).table["stage"].unique().tolist() == [MISSING]
+
+
+def test_emotion_of_a_period(journeys):
+    feedback = answers(
+        journeys.engine, [("ann", "site", "csat", 5, 0), ("ann", "site", "csat", 1, 9)]
+    )
+    assert measure_emotion(feedback, period=hours(0, 5)).table["emotion"].tolist() == [1]
+
+
+def crowded(event_log, leave, stay, other_leave, other_stay):
+    """People at two touchpoints of one stage, of whom some leave there and some go on."""
+    lines = ["zoe: end 999h"]
+    for place, lost, kept in (("form", leave, stay), ("shelf", other_leave, other_stay)):
+        lines += [f"{place}{n}: {place} 0h" for n in range(lost)]
+        lines += [f"{place}k{n}: {place} 0h, go 1h" for n in range(kept)]
+    return event_log(
+        "\n".join(lines),
+        stage={"form": "try", "shelf": "try", "go": "own", "end": "own"},
+        touchpoint={"form": "form", "shelf": "shelf", "go": "till", "end": "till"},
+    )
+
+
+def test_a_touchpoint_that_loses_more_than_those_beside_it_is_a_pain_point(event_log):
+    events = crowded(event_log, 30, 20, 10, 40)
+    found = rank_pain_points(events, stages=STAGES, silence="50h", conversion=None)
+    row = found.table.iloc[0]
+    assert (row["touchpoint"], row["people"], row["affected"]) == ("form", 50, 30)
+    assert (row["affected_rate"], row["other_rate"]) == (0.6, 0.2)
+    low, high = newcombe_interval(30, 50, 10, 50)
+    assert (row["excess_rate_low"], row["excess_rate_high"]) == (low, high)
+    assert row["excess_people"] == pytest.approx(20)
+    assert found.found["touchpoint"].tolist() == ["form"]
+    assert "“form”" in found.finding("en")
+    assert "「form」" in found.finding("ja")
+
+
+def test_silence_after_a_conversion_is_no_loss(event_log):
+    events = crowded(event_log, 30, 20, 10, 40)
+    found = rank_pain_points(events, stages=STAGES, silence="50h", conversion="form")
+    assert found.table.set_index("touchpoint").loc["form", "affected"] == 0
+
+
+def test_a_touchpoint_alone_in_its_stage_is_not_judged(event_log):
+    events = crowded(event_log, 30, 20, 10, 40)
+    table = rank_pain_points(events, stages=STAGES, silence="50h").table.set_index("touchpoint")
+    assert pd.isna(table.loc["till", "other_rate"])
+    assert not table.loc["till", "is_pain_point"]
+
+
+def test_too_few_people_are_not_judged(event_log):
+    events = crowded(event_log, 9, 1, 1, 9)
+    found = rank_pain_points(events, stages=STAGES, silence="50h")
+    assert found.table["p_value"].isna().all()
+    assert found.found.empty
+    assert found.finding("en").startswith("No touchpoint")
+
+
+def test_low_scores_are_compared_within_their_stage(journeys):
+    rows = [(f"a{n}", "till", "csat", 1 if n < 30 else 5, 0) for n in range(40)]
+    rows += [(f"b{n}", "gate", "nps", 6 if n < 4 else 9, 0) for n in range(40)]
+    found = rank_pain_points(
+        journeys,
+        answers(journeys.engine, rows),
+        stages=STAGES,
+        stage_of={"till": "own", "gate": "own"},
+        silence="9h",
+    )
+    row = found.found.iloc[0]
+    assert (row["touchpoint"], row["symptom"], row["affected"]) == ("till", "low_score", 30)
+    assert row["other_rate"] == 0.1
+
+
+def slow_drop_offs(log, silence):
+    """Look at each person at each touchpoint: whether silence followed any event there."""
+    last = log["occurred_us"].max()
+    found = {}
+    log = log.assign(event_id=range(len(log))).sort_values(["occurred_us", "event_id"])
+    for _, own in log.groupby("customer_id"):
+        own = own.assign(wait=own["occurred_us"].shift(-1) - own["occurred_us"])
+        own = own[own["stage"].isin(STAGES) & (own["occurred_us"] <= last - silence * HOUR_US)]
+        for key, there in own.groupby(["stage", "touchpoint"]):
+            is_quiet = there["wait"].isna() | (there["wait"] > silence * HOUR_US)
+            people, lost = found.get(key, (0, 0))
+            found[key] = people + 1, lost + bool((is_quiet & (there["event"] != "buy")).any())
+    return found
+
+
+def test_drop_offs_agree_with_looking_at_every_person(rng):
+    for _ in range(15):
+        log, silence = random_log(rng), int(rng.integers(1, 30))
+        events = prepare_events(DuckDB(threads=1), log)
+        table = rank_pain_points(
+            events, stages=STAGES, silence=f"{silence}h", conversion="buy", fewest=1
+        ).table
+        found = {(r.stage, r.touchpoint): (r.people, r.affected) for r in table.itertuples()}
+        assert found == slow_drop_offs(log, silence)
+
+
+def slow_moments(log, within):
+    """Count people by touchpoint, experience and conversions before, one by one."""
+    last = log["occurred_us"].max()
+    found = {}
+    rank = {"good": 1, "bad": 0}
+    for _, own in log.groupby("customer_id"):
+        bought = own.loc[own["event"] == "buy", "occurred_us"]
+        felt = own[own["outcome"].isin(rank) & (own["occurred_us"] <= last - within * HOUR_US)]
+        felt = felt.assign(is_good=felt["outcome"].map(rank)).sort_values(
+            ["occurred_us", "is_good"]
+        )
+        for touchpoint, there in felt.groupby("touchpoint"):
+            at, is_good = there.iloc[0][["occurred_us", "is_good"]]
+            before = min(int((bought <= at).sum()), 4)
+            later = bought[bought > at]
+            goes_on = len(later) > 0 and later.min() - at <= within * HOUR_US
+            people, on = found.get((touchpoint, is_good, before), (0, 0))
+            found[touchpoint, is_good, before] = people + 1, on + goes_on
+    return found
+
+
+def test_moments_agree_with_looking_at_every_person(rng):
+    for _ in range(15):
+        log, within = random_log(rng, 400), int(rng.integers(1, 30))
+        events = prepare_events(DuckDB(threads=1), log)
+        whole = hours(0, 99)
+        found = rank_moments(events, conversion="buy", within=f"{within}h", fewest=1, period=whole)
+        slow = slow_moments(log, within)
+        for row in found.table.itertuples():
+            strata = {
+                before: [slow.get((row.touchpoint, good, before), (0, 0)) for good in (1, 0)]
+                for before in range(5)
+            }
+            good, bad = (sum(s[side][0] for s in strata.values()) for side in (0, 1))
+            assert (row.good, row.bad) == (good, bad)
+            shared = [s for s in strata.values() if s[0][0] and s[1][0]]
+            weights = [1 / (1 / s[0][0] + 1 / s[1][0]) for s in shared]
+            gaps = [s[0][1] / s[0][0] - s[1][1] / s[1][0] for s in shared]
+            if shared:
+                assert row.rate_gap == pytest.approx(np.average(gaps, weights=weights))
+            else:
+                assert pd.isna(row.rate_gap)
+
+
+def consulted(rng, people=1500, gain=0.0):
+    """Make people of whom the loyal ones ask more, are served better, and buy more anyway."""
+    rows = []
+    for number in range(people):
+        loyal = rng.random() < 0.5
+        rows += [(f"c{number}", "buy", None, hour) for hour in range(4 if loyal else 0)]
+        is_good = rng.random() < (0.8 if loyal else 0.4)
+        rows.append((f"c{number}", "ask", "good" if is_good else "bad", 100))
+        if rng.random() < (0.6 if loyal else 0.2) + gain * is_good:
+            rows.append((f"c{number}", "buy", None, 110))
+    rows.append(("zoe", "look", None, 999))
+    log = pd.DataFrame(rows, columns=["customer_id", "event", "outcome", "hour"])
+    log["touchpoint"] = log["event"]
+    log["occurred_us"] = START_US + log.pop("hour") * HOUR_US
+    return prepare_events(DuckDB(threads=1), log)
+
+
+def test_like_is_compared_with_like(rng):
+    naive, adjusted = [], []
+    for _ in range(12):
+        row = rank_moments(consulted(rng), conversion="buy", within="50h").table.iloc[0]
+        naive.append(row["good_rate"] - row["bad_rate"])
+        adjusted.append(row["rate_gap_low"] <= 0 <= row["rate_gap_high"])
+    assert np.mean(naive) > 0.1
+    assert sum(adjusted) >= 10
+
+
+def test_the_interval_covers_a_true_difference(rng):
+    covered = 0
+    for _ in range(20):
+        row = rank_moments(consulted(rng, 800, 0.2), conversion="buy", within="50h").table.iloc[0]
+        covered += row["rate_gap_low"] <= 0.2 <= row["rate_gap_high"]
+        assert row["is_moment"]
+    assert covered >= 17
+
+
+def test_answers_are_experiences_too(event_log):
+    lines = [f"a{n}: ask 0h, buy 5h" for n in range(40)] + [f"b{n}: ask 0h" for n in range(40)]
+    lines += [f"c{n}: ask 0h, buy 5h" for n in range(8)]
+    events = event_log("\n".join([*lines, "zoe: ask 99h"]))
+    rows = [(f"a{n}", "desk", "csat", 5, 1) for n in range(40)]
+    rows += [(f"b{n}", "desk", "csat", 1, 1) for n in range(40)]
+    rows += [(f"c{n}", "desk", "nps", 3, 1) for n in range(8)]
+    found = rank_moments(events, answers(events.engine, rows), conversion="buy", within="9h")
+    row = found.found.iloc[0]
+    assert (row["touchpoint"], row["good"], row["bad"]) == ("desk", 40, 48)
+    assert (row["good_rate"], row["bad_rate"]) == (1, 8 / 48)
+    assert "“desk”" in found.finding("en")
+
+
+def test_a_log_without_experiences_says_so(journeys):
+    found = rank_moments(journeys, conversion="buy")
+    assert found.table.empty
+    assert found.finding("en").startswith("No good or bad experience")
+
+
+@pytest.mark.parametrize(
+    ("ask", "message"),
+    [
+        (lambda log: measure_stages(log, stages=["see", "see"]), "name each stage once"),
+        (lambda log: measure_stages(log, within=7), "has no unit"),
+        (lambda log: measure_touchpoints(log, by="plann"), "is not in the log"),
+        (lambda log: measure_emotion(log, per="person"), "must be one of"),
+        (lambda log: rank_pain_points(log, fewest=0), "must be 1 or more"),
+        (lambda log: rank_moments(log, conversion="byu"), "Did you mean 'buy'"),
+        (lambda log: rank_moments(log, conversion="buy", by="device"), "name one of customers"),
+    ],
+)
+def test_errors_say_what_to_do(journeys, ask, message):
+    with pytest.raises(CjkitError, match=message):
+        ask(journeys)
+
+
+def test_results_are_masked_said_and_drawn(event_log):
+    events = crowded(event_log, 30, 20, 3, 40)
+    rows = [("ann", "form", "csat", 2, 0), ("bob", "form", "csat", 4, 0)]
+    feedback = answers(events.engine, rows)
+    for found in (
+        measure_stages(events, stages=STAGES, within="50h"),
+        measure_touchpoints(events, stages=STAGES),
+        measure_emotion(feedback),
+        rank_pain_points(events, stages=STAGES, silence="50h"),
+    ):
+        for language in ("en", "ja"):
+            assert found.finding(language)
+            assert mask(found, 45).plot(language=language).get_title()
+    hidden = mask(measure_emotion(feedback), 5)
+    assert hidden.table["emotion"].isna().all()
+    assert hidden.worst is None
