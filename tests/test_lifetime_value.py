@@ -451,7 +451,7 @@ def test_spend_classes_hardly_change_the_fit(shop):
     lines = shop.engine.query("select revenue from orders where customer_id is not null")
     gross = lines["revenue"].clip(lower=0).sum()
     assert fit.kept_share == pytest.approx(lines["revenue"].sum() / gross)
-    assert fit.distribution["actual_share"].sum() == pytest.approx(0.98, abs=0.01)
+    assert fit.distribution.table["actual_share"].sum() == pytest.approx(0.98, abs=0.01)
 
 
 def test_the_backtest_agrees_with_one_customer_at_a_time(shop):
@@ -471,7 +471,7 @@ def test_the_backtest_agrees_with_one_customer_at_a_time(shop):
     horizon = (pd.Timestamp(until) - pd.Timestamp(split)).days / 7
     predicted = test.fit.fitted.expected_purchases(horizon, *weeks)
     pace = np.divide(weeks[0], weeks[2], where=weeks[2] > 0, out=np.zeros(len(both))) * horizon
-    errors = test.table.set_index("rule")
+    errors = test.table.set_index("forecast_rule")
     assert test.actual == later.sum()
     assert test.predicted.value == pytest.approx(predicted.sum())
     for rule, guess in (("bg_nbd", predicted), ("same_pace", pace), ("nobody_returns", 0 * pace)):
@@ -620,7 +620,7 @@ def test_cdnow_gives_the_published_purchase_model(cdnow, model, parameters, log_
 def test_cdnow_backtest_has_the_known_errors(cdnow):
     test = backtest_purchases(cdnow, until="1998-07-01", prior_sd=None)
     assert test.split == datetime.date(1997, 10, 1)
-    errors = test.table.set_index("rule").round(4)
+    errors = test.table.set_index("forecast_rule").round(4)
     assert errors.loc["bg_nbd", "root_mean_square_error"] == pytest.approx(1.608, abs=0.001)
     assert errors.loc["bg_nbd", "mean_absolute_error"] == pytest.approx(0.7855, abs=0.0005)
     assert errors.loc["same_pace", "root_mean_square_error"] == pytest.approx(2.212, abs=0.001)

@@ -35,6 +35,13 @@ from cjkit.plots.columns import draw_columns
 from cjkit.plots.lines import Line, draw_lines
 from cjkit.statistics import Floats
 
+COUNTS = {
+    "customers": tuple(
+        f"{kind}_{figure}"
+        for figure in ("purchases", "buyer_share", "revenue")
+        for kind in ("actual", "predicted")
+    )
+}
 LONGEST_HOLD_OUT = datetime.timedelta(days=365)
 
 
@@ -68,7 +75,14 @@ class Tracking:
         """Say how far off the cumulative purchases are at the end."""
         if self.table.empty:
             return label("nothing_to_track", language)
-        return label("finding_tracking", language, error=_signed_percent(self.error, language))
+        last = self.table.iloc[-1]
+        return label(
+            "finding_tracking",
+            language,
+            actual=format_number(last["actual_total"], language),
+            predicted=format_number(last["predicted_total"], language),
+            error=_signed_percent(self.error, language),
+        )
 
     def plot(self, *, ax: Axes | None = None, language: Language = "en") -> Axes:
         """Draw both cumulative curves, with a line at the first day the model had not seen."""
@@ -95,8 +109,9 @@ class Backtest:
     Attributes
     ----------
     table : DataFrame, one row for each rule: the model first, then simple rules
-        `rule` (the model; `same_pace`: everyone goes on at their own pace; `everyone_average`:
-        everyone goes on at the pace of all; `nobody_returns`), `predicted_purchases` in total,
+        `forecast_rule` (the model; `same_pace`: everyone goes on at their own pace;
+        `everyone_average`: everyone goes on at the pace of all; `nobody_returns`),
+        `predicted_purchases` in total,
         `error_share` of that total (above 0: too many; missing where nobody bought),
         `mean_absolute_error` and `root_mean_square_error` of purchases a customer. Empty where the
         model could not be fitted.
@@ -124,8 +139,6 @@ class Backtest:
     sql : tuple of str
     """
 
-    formats: ClassVar[dict[str, str]] = {"rule": "rule"}
-
     table: pd.DataFrame
     split: datetime.date
     until: datetime.date
@@ -151,7 +164,7 @@ class Backtest:
         """Say what was forecast, what happened, and whether a simple rule does better."""
         if self.obstacle is not None:
             return self.obstacle.words(language)
-        errors = self.table.set_index("rule")["root_mean_square_error"]
+        errors = self.table.set_index("forecast_rule")["root_mean_square_error"]
         simple = errors.iloc[1:]
         inside = self.predicted.low <= self.actual <= self.predicted.high
         return label(
@@ -171,7 +184,7 @@ class Backtest:
     def plot(self, *, ax: Axes | None = None, language: Language = "en") -> Axes:
         """Draw the error for a customer of each rule, noted with the error of its total."""
         ax = draw_columns(
-            [label(f"rule.{rule}", language) for rule in self.table["rule"]],
+            [label(f"rule.{rule}", language) for rule in self.table["forecast_rule"]],
             self.table["root_mean_square_error"].to_numpy(float),
             [_signed_percent(error, language) for error in self.table["error_share"]],
             write=lambda error: format_number(error, language, digits=1),
@@ -282,7 +295,7 @@ def _score(fit: PurchaseFit, spend: SpendFit | None, horizon: float) -> pd.DataF
 def _compare_rules(fit: PurchaseFit, horizon: float, scored: pd.DataFrame) -> pd.DataFrame:
     """Compare the model with simple rules, customer by customer."""
     columns = [
-        "rule",
+        "forecast_rule",
         "predicted_purchases",
         "error_share",
         "mean_absolute_error",
@@ -320,7 +333,7 @@ def _by_repeats(scored: pd.DataFrame, sql: str) -> Comparison:
     most = MOST_REPEATS_SHOWN
     table = _average(scored, "repeats", scored["repeats"].clip(upper=most))
     table["repeats"] = [f"{most}+" if k == most else str(k) for k in table["repeats"]]
-    return Comparison(table, "purchases", "repeats", (sql,))
+    return Comparison(table, "purchases", "repeats", COUNTS, (sql,))
 
 
 def _by_decile(scored: pd.DataFrame, sql: str) -> Comparison:
@@ -330,7 +343,7 @@ def _by_decile(scored: pd.DataFrame, sql: str) -> Comparison:
     before = reached.shift(fill_value=0) / max(reached.max(), 1) if len(reached) else reached
     decile = (ranked["predicted"].map(before) * 10).astype(int) + 1
     table = _average(ranked, "decile", decile)
-    return Comparison(table, "purchases", "decile", (sql,))
+    return Comparison(table, "purchases", "decile", COUNTS, (sql,))
 
 
 def _average(scored: pd.DataFrame, name: str, group: pd.Series[int]) -> pd.DataFrame:

@@ -43,19 +43,30 @@ class Comparison:
         The ending of the pair that the picture shows.
     group : str
         The column that names the groups.
+    counts : dict
+        The columns that count customers, and those that rest on each.
     sql : tuple of str
     """
-
-    counts: ClassVar[dict[str, tuple[str, ...]]] = {}
 
     table: pd.DataFrame
     pair: str
     group: str
+    counts: dict[str, tuple[str, ...]]
     sql: tuple[str, ...]
 
     def finding(self, language: Language = "en") -> str:
-        """Say what is compared."""
-        return label(f"finding_by_{self.group}", language)
+        """Say what the first and the last group did, and what was expected of them."""
+        if self.table.empty:
+            return label("no_model_to_compare", language)
+        figures: dict[str, object] = {}
+        digits = 0 if self.pair == "customers" else 2
+        for place, row in (("first", self.table.iloc[0]), ("last", self.table.iloc[-1])):
+            figures[place] = row[self.group]
+            for kind in ("actual", "predicted"):
+                figures[f"{kind}_{place}"] = format_number(
+                    row[f"{kind}_{self.pair}"], language, digits=digits
+                )
+        return label(f"finding_{self.pair}_by_{self.group}", language, **figures)
 
     def plot(self, *, ax: Axes | None = None, language: Language = "en") -> Axes:
         """Draw two bars for each group: what happened, and what was expected."""
@@ -66,7 +77,10 @@ class Comparison:
             names=(label("actual", language), label("predicted", language)),
             ax=ax,
         )
-        ax.set(xlabel=label(self.group, language), title=label(self.pair, language))
+        ax.set(
+            xlabel=label(self.group, language),
+            title=label(f"{self.pair}_by_{self.group}", language),
+        )
         return ax
 
 
@@ -280,7 +294,7 @@ def _check(
             "predicted_customers": expected,
         }
     )
-    return Comparison(table, "customers", "repeats", (sql,))
+    return Comparison(table, "customers", "repeats", {"actual_customers": ()}, (sql,))
 
 
 def _reason(obstacle: Obstacle | None) -> str:
@@ -388,7 +402,7 @@ def predict_purchases(
             if rows
             else repeats
         )
-    table = pd.DataFrame(columns)
+    table = pd.DataFrame(columns)[possible]
     return PurchaseOutlook(table, window, days_known, fit.obstacle, fit.method, fit.sql)
 
 

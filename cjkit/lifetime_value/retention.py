@@ -64,7 +64,9 @@ class RetentionCurve:
         """The row of the last period that has ended for at least half of the customers."""
         if self.table.empty:
             return pd.Series({"period_no": 0, "customers": 0}).reindex(self.table.columns)
-        return self.table[self.table["customers"] >= self.table["customers"].iloc[0] / 2].iloc[-1]
+        half = self.table["customers"].iloc[0] / 2
+        row: pd.Series[Any] = self.table[self.table["customers"] >= half].iloc[-1]
+        return row
 
     def finding(self, language: Language = "en") -> str:
         """Say how many had come back by the last period that most cohorts have reached."""
@@ -131,6 +133,11 @@ class Retention:
     until: datetime.date
     curve: RetentionCurve
     sql: tuple[str, ...]
+
+    @property
+    def formats(self) -> dict[str, str]:
+        """How the table is written."""
+        return {"cohort": "month" if self.period == "1M" else "date"}
 
     def finding(self, language: Language = "en") -> str:
         """Say how many customers buy again in the period after their first."""
@@ -205,6 +212,11 @@ class CohortRevenue:
     period: str
     until: datetime.date
     sql: tuple[str, ...]
+
+    @property
+    def formats(self) -> dict[str, str]:
+        """How the table is written."""
+        return {"cohort": "month" if self.period == "1M" else "date"}
 
     def finding(self, language: Language = "en") -> str:
         """Say what a customer has brought by the last period that most cohorts have reached."""
@@ -372,7 +384,7 @@ def _complete(counted: pd.DataFrame, periods: pd.PeriodIndex, until: datetime.da
     if counted.empty:
         columns = ["cohort", "period_no", "customers", "active", "returned", "revenue", "squares"]
         nothing = cells.iloc[:0].reindex(columns=[*columns, "is_complete"])
-        return nothing.astype({name: "Int64" for name in columns[2:4]} | {"is_complete": bool})
+        return nothing.astype(dict.fromkeys(columns[2:4], "Int64") | {"is_complete": bool})
     cells = cells.merge(counted, how="left", on=["cohort_no", "period_no"]).fillna(0)
     by_cohort = cells.groupby("cohort_no")
     cells["customers"] = by_cohort["active"].transform("first").astype("Int64")

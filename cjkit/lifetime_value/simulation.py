@@ -16,7 +16,7 @@ from cjkit.lifetime_value.spend import SpendFit, make_spend_model
 from cjkit.statistics import Floats
 
 DRAWS = 1_000
-MOST_SIMULATED = 2_000
+MOST_SIMULATED = 1_000
 
 
 class Interval(NamedTuple):

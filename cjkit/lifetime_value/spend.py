@@ -28,6 +28,40 @@ STRONG_CORRELATION = 0.3
 
 
 @dataclass(frozen=True)
+class SpendDistribution:
+    """Repeat customers by their mean purchase day, observed and expected.
+
+    Attributes
+    ----------
+    table : DataFrame, one row for each class of money, up to the 98th percentile
+        `spend_from`, `spend_to`, `customers`, `actual_share` of all repeat customers,
+        `predicted_share`.
+    """
+
+    counts: ClassVar[dict[str, tuple[str, ...]]] = {"customers": ("actual_share",)}
+
+    table: pd.DataFrame
+
+    def plot(self, *, ax: Axes | None = None, language: Language = "en") -> Axes:
+        """Draw the shares observed as joined bars, the expected ones as a curve."""
+        rows = self.table
+        ax = draw_density(
+            [*rows["spend_from"], rows["spend_to"].iloc[-1]],
+            rows["actual_share"],
+            rows["predicted_share"],
+            names=(label("actual", language), label("predicted", language)),
+            write=lambda money: format_money(money, language, digits=0),
+            ax=ax,
+        )
+        ax.set(
+            xlabel=label("mean_spend", language),
+            ylabel=label("customer_share", language),
+            title=label("spend_distribution", language),
+        )
+        return ax
+
+
+@dataclass(frozen=True)
 class SpendFit:
     """What `fit_spend` estimated: how much a purchase day is worth, and how customers differ.
 
@@ -47,8 +81,7 @@ class SpendFit:
         above 0.3 either way its values mislead.
     kept_share : float
         Revenue net of returns as a share of revenue before them.
-    distribution : DataFrame, one row for each class of money
-        `spend_from`, `spend_to`, `actual_share` and `predicted_share` of these customers by mean.
+    distribution : SpendDistribution
     estimate : Estimate or None
     obstacle : Obstacle or None
         Why the model could not be fitted.
@@ -65,7 +98,7 @@ class SpendFit:
     left_out: int
     correlation: float
     kept_share: float
-    distribution: pd.DataFrame
+    distribution: SpendDistribution
     estimate: Estimate | None
     obstacle: Obstacle | None
     method: str
@@ -94,21 +127,7 @@ class SpendFit:
 
     def plot(self, *, ax: Axes | None = None, language: Language = "en") -> Axes:
         """Draw the customers by their mean purchase day, observed and expected."""
-        rows = self.distribution
-        ax = draw_density(
-            [*rows["spend_from"], rows["spend_to"].iloc[-1]],
-            rows["actual_share"],
-            rows["predicted_share"],
-            names=(label("actual", language), label("predicted", language)),
-            write=lambda money: format_money(money, language, digits=0),
-            ax=ax,
-        )
-        ax.set(
-            xlabel=label("mean_spend", language),
-            ylabel=label("customer_share", language),
-            title=label("spend_distribution", language),
-        )
-        return ax
+        return self.distribution.plot(ax=ax, language=language)
 
 
 def fit_spend(
@@ -209,20 +228,26 @@ def _correlation(x: Floats, y: Floats, weights: Floats) -> float:
 
 def _distribution(
     estimate: Estimate | None, repeats: Floats, means: Floats, weights: Floats
-) -> pd.DataFrame:
-    """Count the customers in classes of equal width up to the 98th percentile of their means."""
-    columns = ["spend_from", "spend_to", "actual_share", "predicted_share"]
+) -> SpendDistribution:
+    """Count the customers in 30 classes of equal width up to the 98th percentile of their means."""
+    columns = ["spend_from", "spend_to", "customers", "actual_share", "predicted_share"]
     if estimate is None:
-        return pd.DataFrame(columns=columns)
+        return SpendDistribution(pd.DataFrame(columns=columns))
     order = np.argsort(means)
     share = np.cumsum(weights[order]) / weights.sum()
     edges = np.linspace(0, means[order][np.searchsorted(share, 0.98)], 31)
-    observed = np.histogram(means, edges, weights=weights)[0] / weights.sum()
+    observed = np.histogram(means, edges, weights=weights)[0]
     middles, width = (edges[:-1] + edges[1:]) / 2, edges[1]
     counts, place_of = np.unique(repeats, return_inverse=True)
     of_count = np.bincount(place_of, weights) / weights.sum()
     density = np.exp(
         make_spend_model(estimate.values).log_density(counts[:, None], middles[None, :])
     )
-    figures = (edges[:-1], edges[1:], observed, of_count @ density * width)
-    return pd.DataFrame(dict(zip(columns, figures, strict=True)))
+    figures = (
+        edges[:-1],
+        edges[1:],
+        observed.astype(int),
+        observed / weights.sum(),
+        of_count @ density * width,
+    )
+    return SpendDistribution(pd.DataFrame(dict(zip(columns, figures, strict=True))))

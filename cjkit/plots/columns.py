@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import PercentFormatter
 from numpy.typing import ArrayLike
 
 from cjkit.plots import theme
@@ -76,7 +77,7 @@ def draw_density(
     )
     ax.plot((limits[:-1] + limits[1:]) / 2, expected, color=theme.PRIMARY, lw=2, label=names[1])
     ax.xaxis.set_major_formatter(lambda value, _: write(value))
-    ax.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+    ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
     ax.set_ylim(bottom=0)
     ax.legend()
     return ax
