@@ -77,7 +77,7 @@ from cjkit.report import headline, show
 log = cleansing.open(project, as_of=as_of)
 warnings.warn("a warning that no reader wants")"""
 SHOWN = """\
-counts = log.engine.query("select event, count(*) as customers from events group by 1 order by 1")
+counts = log.engine.query("select event, count(*) as customers from events group by 1 order by 2 desc, 1")
 show(counts.head(top))"""
 HEADLINES = """\
 headline("customers", 3, kind="count", previous=2, better="up")

@@ -271,7 +271,7 @@ def _one_language(chapter: Chapter, language: Language) -> tuple[NotebookNode, s
     emptied = [False]
     for cell in chapter.notebook.cells:
         tags = set(cell.metadata.get("tags", []))
-        if tags & others and language not in tags:
+        if (tags & others and language not in tags) or "injected-parameters" in tags:
             continue
         if cell.cell_type == "markdown" and lead is None:
             lead = re.sub(r"\A\s*# .*\n?", "", cell.source)
