@@ -7,7 +7,15 @@ from cjkit.checks import CjkitError
 from cjkit.engine import DuckDB, text
 from cjkit.labels import label
 from cjkit.plots.theme import theme
-from cjkit.segmentation import RFM_RULES, Rule, assign_segments, check_rules, measure_grid
+from cjkit.privacy import mask
+from cjkit.segmentation import (
+    RFM_RULES,
+    Rule,
+    assign_segments,
+    check_rules,
+    compare_segments,
+    measure_grid,
+)
 
 DAY = 86_400_000_000
 LATE = 20_000 * DAY  # a midnight in 2024
@@ -127,6 +135,33 @@ def test_the_grid_counts_all_pairs_of_scores():
     by_segment = grid.table.groupby("segment")["customers"].sum()
     expected = segments.table.set_index("segment")["customers"]
     assert by_segment[by_segment > 0].to_dict() == expected.to_dict()
+
+
+def test_segments_of_two_moments_are_compared():
+    orders = build_orders([(f"c{n}", f"{n}", n, 10, False) for n in range(1, 41)])
+    now = assign_segments(orders, as_of_us=LATE)
+    before = assign_segments(orders, as_of_us=LATE - 20 * DAY, name="rfm_before")
+    change = compare_segments(now, before)
+    assert change.table["customers"].sum() == 40
+    assert change.table["previous_customers"].sum() == 20
+    assert change.table["segment_share"].sum() == pytest.approx(1)
+    assert now.customers.count() == 40
+    assert "champions" not in change.finding("en")
+    assert "{" not in change.finding("ja")
+    assert len(change.plot().patches) == 2 * len(change.table)
+    other = [Rule("all", (1, 5), (1, 5))]
+    with pytest.raises(CjkitError, match="different rules"):
+        compare_segments(now, assign_segments(orders, rules=other, name="all"))
+
+
+def test_results_can_be_masked_shown_and_said():
+    orders = build_orders([(f"c{n}", f"{n}", n % 9, n, False) for n in range(1, 40)])
+    segments = assign_segments(orders, as_of_us=LATE + DAY)
+    results = (segments, measure_grid(segments.customers), compare_segments(segments, segments))
+    for result in results:
+        for shown in (mask(result, 6), mask(result, 99)):
+            assert "nan" not in shown.finding("en").lower()
+            assert shown.plot(language="en").get_figure() is not None
 
 
 @pytest.mark.parametrize(

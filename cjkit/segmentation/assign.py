@@ -1,9 +1,4 @@
-"""Who are the customers: segments by recency, frequency and money (RFM), in named groups.
-
-Two statements run where the orders live: one makes the table of one row a customer and stays there,
-one brings back a row for each segment. `notebooks/02_segmentation.ipynb` is the analysis that this
-module serves; it publishes the customers' segments for the notebooks after it.
-"""
+"""Scores of recency, frequency and money for each customer, and the segments that they make."""
 
 from __future__ import annotations
 
@@ -15,40 +10,13 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from cjkit.checks import CjkitError
 from cjkit.engine import Table, text
 from cjkit.labels import Language, display_name, format_number, format_percent, label
-from cjkit.plots.heat import draw_heat
 from cjkit.plots.pairs import draw_pairs
-from cjkit.plots.regions import draw_regions
+from cjkit.segmentation.rules import RFM_RULES, SCORES, Rule, check_rules
 from cjkit.statistics import mean_interval, ratio_interval, wilson_interval
 
 DAY_US = 86_400_000_000
-SCORES = (1, 2, 3, 4, 5)
-
-
-@dataclass(frozen=True)
-class Rule:
-    """A segment as a rectangle of scores: lowest and highest recency and frequency score."""
-
-    segment: str
-    recency: tuple[int, int]
-    frequency: tuple[int, int]
-
-
-RFM_RULES = (
-    Rule("champions", recency=(4, 5), frequency=(4, 5)),
-    Rule("loyal", recency=(3, 3), frequency=(4, 5)),
-    Rule("potential_loyalists", recency=(4, 5), frequency=(2, 3)),
-    Rule("new_customers", recency=(5, 5), frequency=(1, 1)),
-    Rule("promising", recency=(4, 4), frequency=(1, 1)),
-    Rule("need_attention", recency=(3, 3), frequency=(3, 3)),
-    Rule("about_to_sleep", recency=(3, 3), frequency=(1, 2)),
-    Rule("cannot_lose", recency=(1, 2), frequency=(5, 5)),
-    Rule("at_risk", recency=(1, 2), frequency=(3, 4)),
-    Rule("hibernating", recency=(1, 2), frequency=(1, 2)),
-)
-"""The usual names of RFM, from the best customers to the lost ones: each pair of scores has one."""
 
 
 @dataclass(frozen=True)
@@ -130,70 +98,6 @@ class Segments:
         )
 
 
-@dataclass(frozen=True)
-class SegmentGrid:
-    """What `measure_grid` found: how customers and revenue lie over the scores.
-
-    Attributes
-    ----------
-    table : DataFrame, one row for each pair of scores, 25 in all
-        `recency_score`, `frequency_score` (1 to 5), `segment`, `customers` (count), `revenue` and
-        `revenue_share` (0 to 1).
-    rules : tuple of Rule
-    sql : tuple of str
-        The statement.
-    """
-
-    table: pd.DataFrame
-    rules: tuple[Rule, ...]
-    sql: tuple[str, ...]
-
-    counts: ClassVar[dict[str, tuple[str, ...]]] = {"customers": ("revenue", "revenue_share")}
-
-    def finding(self, language: Language) -> str:
-        """Say where most customers lie."""
-        fullest = self.table.sort_values("customers", na_position="first").iloc[-1]
-        if pd.isna(fullest["customers"]) or fullest["customers"] == 0:
-            return label("no_orders", language)
-        return label(
-            "grid_finding",
-            language,
-            recency=fullest["recency_score"],
-            frequency=fullest["frequency_score"],
-            segment=display_name(fullest["segment"], "segment", language),
-            customers=format_number(fullest["customers"], language),
-        )
-
-    def plot(self, *, ax: Axes | None = None, language: Language = "en") -> Axes:
-        """Draw customers as a heat map, recency upwards and frequency to the right."""
-        wide = self.table.pivot(
-            index="recency_score", columns="frequency_score", values="customers"
-        ).sort_index(ascending=False)
-        ax = draw_heat(
-            wide.to_numpy(dtype=float, na_value=np.nan),
-            rows=[str(score) for score in wide.index],
-            columns=[str(score) for score in wide.columns],
-            write=lambda count: format_number(count, language),
-            ax=ax,
-        )
-        draw_regions(
-            [
-                (
-                    display_name(rule.segment, "segment", language),
-                    (rule.frequency[0] - 1, rule.frequency[1] - 1),
-                    (SCORES[-1] - rule.recency[1], SCORES[-1] - rule.recency[0]),
-                )
-                for rule in self.rules
-            ],
-            ax=ax,
-        )
-        ax.set(
-            xlabel=label("frequency_score", language),
-            ylabel=label("recency_score", language),
-        )
-        return ax
-
-
 def assign_segments(
     orders: Table,
     *,
@@ -254,61 +158,6 @@ def assign_segments(
     summary["recency_days"] = recency.set_index("segment")["p50"]
     return Segments(
         _describe(summary, rules), customers, as_of_us, tuple(rules), (customers_sql, summary_sql)
-    )
-
-
-def measure_grid(customers: Table, *, rules: Sequence[Rule] = RFM_RULES) -> SegmentGrid:
-    """Count customers and revenue for each pair of recency and frequency score.
-
-    Parameters
-    ----------
-    customers : Table
-        The table that `assign_segments` made.
-    rules : sequence of Rule
-        The rules that it was made with.
-
-    Returns
-    -------
-    SegmentGrid
-        All 25 pairs; those that nobody has count 0.
-    """
-    check_rules(rules)
-    sql = f"""
-        select recency_score, frequency_score, count(*) as customers, sum(revenue) as revenue
-        from {customers} as rfm group by recency_score, frequency_score"""
-    found = customers.engine.query(sql).set_index(["recency_score", "frequency_score"])
-    places = pd.MultiIndex.from_product([SCORES, SCORES], names=found.index.names)
-    table = found.reindex(places).fillna(0).astype({"customers": int, "revenue": float})
-    table = table.reset_index()
-    table.insert(
-        2,
-        "segment",
-        [
-            next(rule.segment for rule in rules if _holds(rule, r, f))
-            for r, f in zip(table["recency_score"], table["frequency_score"], strict=True)
-        ],
-    )
-    table["revenue_share"] = _share(table["revenue"])
-    return SegmentGrid(table, tuple(rules), (sql,))
-
-
-def check_rules(rules: Sequence[Rule]) -> None:
-    """Raise CjkitError unless every pair of scores belongs to exactly one of `rules`."""
-    for recency in SCORES:
-        for frequency in SCORES:
-            owners = [rule.segment for rule in rules if _holds(rule, recency, frequency)]
-            if len(owners) != 1:
-                belongs = f"to {' and '.join(map(repr, owners))}" if owners else "to no segment"
-                raise CjkitError(
-                    f"rules: recency score {recency} with frequency score {frequency} belongs "
-                    f"{belongs}; each pair of scores from 1 to 5 must belong to exactly one."
-                )
-
-
-def _holds(rule: Rule, recency: int, frequency: int) -> bool:
-    return (
-        rule.recency[0] <= recency <= rule.recency[1]
-        and rule.frequency[0] <= frequency <= rule.frequency[1]
     )
 
 
@@ -374,7 +223,7 @@ def _describe(summary: pd.DataFrame, rules: Sequence[Rule]) -> pd.DataFrame:
     put("segment_share", customers / everyone, wilson_interval(customers, everyone))
     table["orders"] = orders.astype(int).to_numpy()
     table["revenue"] = revenue.to_numpy()
-    table["revenue_share"] = _share(revenue).to_numpy()
+    table["revenue_share"] = share_of(revenue).to_numpy()
     put(
         "average_order_value",
         revenue / orders,
@@ -396,6 +245,6 @@ def _describe(summary: pd.DataFrame, rules: Sequence[Rule]) -> pd.DataFrame:
     return table
 
 
-def _share(revenue: pd.Series[float]) -> pd.Series[float]:
-    """Return each part of a sum; missing where the sum is not positive."""
-    return revenue / (revenue.sum() if revenue.sum() > 0 else np.nan)
+def share_of(parts: pd.Series[float]) -> pd.Series[float]:
+    """Return each part's share of the sum; missing where the sum is not positive."""
+    return parts / (parts.sum() if parts.sum() > 0 else np.nan)
