@@ -289,7 +289,7 @@ def steps_taken(
     if ties == "ordered":
         return taken
     happened = ", ".join(
-        f"sum(case when code = {code} then 1 else 0 end) as times_{code}, "
+        f"count(case when code = {code} then 1 end) as times_{code}, "
         f"min(case when code = {code} then step_no end) as place_{code}"
         for code in sorted(set(step_codes(steps)))
     )
