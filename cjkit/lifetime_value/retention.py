@@ -30,6 +30,7 @@ from cjkit.plots.heat import draw_heat
 from cjkit.plots.lines import Line, draw_lines
 from cjkit.statistics import mean_interval, wilson_interval
 
+HALF_A_YEAR = pd.Timedelta(days=183)
 PERIODS = {"1W": "W-SUN", "1M": "M", "1Q": "Q", "1Y": "Y"}
 
 ACTIVE = ("repeat_rate", "repeat_rate_low", "repeat_rate_high")
@@ -255,7 +256,7 @@ class CohortRevenue:
 
 
 def measure_retention(
-    orders: Table, *, period: str = "1M", until: str | datetime.date | None = None
+    orders: Table, *, period: str | None = "1M", until: str | datetime.date | None = None
 ) -> Retention:
     """Measure how many customers of each cohort come back, period by period.
 
@@ -266,8 +267,9 @@ def measure_retention(
     ----------
     orders : Table
         Reads `customer_id`, `local_date`, `revenue`, `is_return`.
-    period : {'1M', '1W', '1Q', '1Y'}
-        Calendar periods; weeks start on Monday.
+    period : {'1M', '1W', '1Q', '1Y'} or None
+        Calendar periods; weeks start on Monday. None chooses months, or weeks where the purchases
+        span less than half a year.
     until : str or date, optional
         The day after the last day counted; default the day after the last purchase.
 
@@ -280,16 +282,16 @@ def measure_retention(
     CjkitError
         When `period` or `until` is none of these, or `until` is not given and nobody bought.
     """
-    cells, end, sql = _read_cells(orders, period, until)
+    cells, length, end, sql = _read_cells(orders, period, until)
     table = _with_rates(cells[["cohort", "period_no", "customers", "active", "returned"]])
     ended = cells[cells["is_complete"]]
     pooled = ended.groupby("period_no", as_index=False)[["customers", "active", "returned"]].sum()
-    curve = RetentionCurve(_with_rates(pooled), period, sql)
-    return Retention(table, period, end, curve, sql)
+    curve = RetentionCurve(_with_rates(pooled), length, sql)
+    return Retention(table, length, end, curve, sql)
 
 
 def measure_cohort_revenue(
-    orders: Table, *, period: str = "1M", until: str | datetime.date | None = None
+    orders: Table, *, period: str | None = "1M", until: str | datetime.date | None = None
 ) -> CohortRevenue:
     """Measure what the customers of each cohort have brought, period by period.
 
@@ -299,7 +301,7 @@ def measure_cohort_revenue(
     -------
     CohortRevenue
     """
-    cells, end, sql = _read_cells(orders, period, until)
+    cells, length, end, sql = _read_cells(orders, period, until)
     by_cohort = cells.groupby("cohort")
     cells["total"] = by_cohort["revenue"].cumsum()
     cells["squares"] = by_cohort["squares"].cumsum()
@@ -307,7 +309,7 @@ def measure_cohort_revenue(
     pooled = ended.groupby("period_no", as_index=False)[["customers", "total", "squares"]].sum()
     table = _with_means(cells)[["cohort", "period_no", "customers", "revenue", *_MEANS]]
     average = _with_means(pooled)[["period_no", "customers", *_MEANS]]
-    return CohortRevenue(table, average, period, end, sql)
+    return CohortRevenue(table, average, length, end, sql)
 
 
 _MEANS = [
@@ -318,10 +320,14 @@ _MEANS = [
 
 
 def _read_cells(
-    orders: Table, period: str, until: str | datetime.date | None
-) -> tuple[pd.DataFrame, datetime.date, tuple[str, ...]]:
-    """Count each cohort and period: one statement for the first day, one for the cells."""
-    one_of("period", period, tuple(PERIODS))
+    orders: Table, period: str | None, until: str | datetime.date | None
+) -> tuple[pd.DataFrame, str, datetime.date, tuple[str, ...]]:
+    """Count each cohort and period: one statement for the first day, one for the cells.
+
+    Returned with the cells are the length of the periods, the end and the statements.
+    """
+    if period is not None:
+        one_of("period", period, tuple(PERIODS))
     end = end_of(orders, until)
     first_sql = (
         f"select min(local_date) as first_day from {orders} "
@@ -329,12 +335,14 @@ def _read_cells(
     )
     first = orders.engine.query(first_sql)["first_day"].iloc[0]
     if pd.isna(first):
-        return _complete(pd.DataFrame(), pd.PeriodIndex([], freq="M"), end), end, (first_sql,)
-    last = pd.Timestamp(end) - pd.Timedelta(days=1)
-    periods = pd.period_range(pd.Timestamp(first), last, freq=PERIODS[period])
+        nothing = _complete(pd.DataFrame(), pd.PeriodIndex([], freq="M"), end)
+        return nothing, period or "1M", end, (first_sql,)
+    first_day, last_day = pd.Timestamp(first), pd.Timestamp(end) - pd.Timedelta(days=1)
+    length = period or ("1M" if last_day - first_day >= HALF_A_YEAR else "1W")
+    periods = pd.period_range(first_day, last_day, freq=PERIODS[length])
     sql = _cells_sql(orders, periods, end)
     counted = orders.engine.query(sql)
-    return _complete(counted, periods, end), end, (first_sql, sql)
+    return _complete(counted, periods, end), length, end, (first_sql, sql)
 
 
 def _cells_sql(orders: Table, periods: pd.PeriodIndex, until: datetime.date) -> str:
@@ -364,11 +372,12 @@ def _cells_sql(orders: Table, periods: pd.PeriodIndex, until: datetime.date) -> 
             from (select customer_id, at_no, days, revenue,
                     min(case when days > 0 then at_no end) over (partition by customer_id)
                         as cohort_no
-                from (select customer_id, {number} as at_no, count(distinct {bought}) as days,
+                from (select customer_id, at_no, count(distinct bought_on) as days,
                         coalesce(sum(revenue), 0) as revenue
-                    from {orders}
-                    where customer_id is not null and local_date < {day(until)}
-                    group by customer_id, {number}) as periods) as cohorts
+                    from (select customer_id, revenue, {number} as at_no, {bought} as bought_on
+                        from {orders}
+                        where customer_id is not null and local_date < {day(until)}) as numbered
+                    group by customer_id, at_no) as periods) as cohorts
             where at_no >= cohort_no) as running
         group by cohort_no, at_no - cohort_no
         order by cohort_no, period_no"""

@@ -29,9 +29,9 @@ class Value:
     ----------
     table : DataFrame, one row for each decile of value, the most valuable first
         `decile` from 1 (customers of equal value stay together), `customers`,
-        `expected_purchases`, `value` of all of them, `value_per_customer`, `value_share` of the
-        total, and `buy_probability`, the mean probability of a purchase within the window. Empty
-        where a model is not fitted.
+        `expected_purchases`, `predicted_value` of all of them, `value_per_customer`,
+        `value_share` of the total, and `buy_probability`, the mean probability of a purchase within
+        the window. Empty where a model is not fitted.
     customers : int
     purchases : Interval
         Expected purchase days of all customers.
@@ -49,7 +49,7 @@ class Value:
     scores : Table or None
         On the engine, one row for each customer: `customer_id`, `repeats`, `first_day`, `last_day`,
         `expected_purchases`, `buy_probability`, `expected_spend` (of a purchase day, before
-        returns) and `value`.
+        returns) and `predicted_value`.
     obstacle : Obstacle or None
         Why there is no forecast.
     method : str
@@ -59,7 +59,7 @@ class Value:
     counts: ClassVar[dict[str, tuple[str, ...]]] = {
         "customers": (
             "expected_purchases",
-            "value",
+            "predicted_value",
             "value_per_customer",
             "value_share",
             "buy_probability",
@@ -199,8 +199,8 @@ def predict_value(
     scores = orders.engine.materialize(name, scores_sql)
     deciles_sql = _deciles_sql(scores)
     table = orders.engine.query(deciles_sql)
-    table["value_per_customer"] = table["value"] / table["customers"]
-    table["value_share"] = table["value"] / table["value"].sum()
+    table["value_per_customer"] = table["predicted_value"] / table["customers"]
+    table["value_share"] = table["predicted_value"] / table["predicted_value"].sum()
     bought, brought = simulate_totals(
         purchases, spend, steps=months, step=step, rate=rate, seed=seed
     )
@@ -238,7 +238,8 @@ def _scores_sql(orders: Table, spend: SpendFit, scored: str, worth: float) -> st
         select customers.customer_id, customers.repeats, customers.first_day, customers.last_day,
             scored.expected_purchases, scored.buy_probability,
             {expected_spend} as expected_spend,
-            {worth!r} * scored.discounted_purchases * {expected_spend} as value
+            {worth!r} * scored.discounted_purchases * {expected_spend}
+                as predicted_value
         from ({customers_sql(orders, spend.until)}) as customers
         join {Table(orders.engine, scored)} as scored
             on customers.repeats = scored.repeats
@@ -250,10 +251,10 @@ def _deciles_sql(scores: Table) -> str:
     """Write the SQL that sums up each tenth of the customers; equal values are never parted."""
     return f"""
         select decile, count(*) as customers, sum(expected_purchases) as expected_purchases,
-            sum(value) as value, avg(buy_probability) as buy_probability
-        from (select expected_purchases, value, buy_probability,
-                cast(least(floor(10 * percent_rank() over (order by value desc)), 9) as int) + 1
-                    as decile
+            sum(predicted_value) as predicted_value, avg(buy_probability) as buy_probability
+        from (select expected_purchases, predicted_value, buy_probability,
+                cast(least(floor(10 * percent_rank() over (order by predicted_value desc)), 9)
+                    as int) + 1 as decile
             from {scores}) as ranked
         group by decile
         order by decile"""
