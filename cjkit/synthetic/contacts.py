@@ -72,7 +72,10 @@ def write_calls(exports: Exports, dice: Dice) -> None:
 
 
 def write_store_visits(exports: Exports, dice: Dice) -> None:
-    """Write the stores' visits and consultations, one file for each quarter."""
+    """Write who came to a store to look or to be advised, one file for each quarter.
+
+    Who comes to buy stands in the receipts alone.
+    """
     d, key = dice, ("person_no", "need_no", "touch_no")
     shifted = f"quarter = '{SHIFTED_QUARTER}'"
     clock = local(f"at_us - case when {shifted} then {ZONE_US} else 0 end", "%Y-%m-%dT%H:%M:%S")
@@ -86,15 +89,18 @@ def write_store_visits(exports: Exports, dice: Dice) -> None:
             cast({d.exponential("waits in store", 6, *key)} as bigint) as wait_minutes,
             case when {d.chance("checks in", 0.88, *key)} then loyalty_no end as loyalty_no,
             case when kind = 'consultation' then store_code || '-' || staff_no end as staff_id,
-            touches.category as topic,
+            category as topic,
             case when kind = 'consultation' then case consultation when 'good' then 'plan_made'
                 else 'no_plan' end end as outcome,
             quarter, at_us as _at, hash({", ".join(key)}) as _id,
             case when {shifted} then 'clock_shift' end as _dirt
-        from touches join (select person_no, store_code, loyalty_no from people) as people
-            using (person_no)
-        join calendar on calendar.day_no = (at_us - {START_US}) // {DAY_US}
-        where kind in ('store', 'consultation')"""
+        from (select person_no, need_no, touch_no, kind, category, staff_no,
+                consultation, at_us
+            from touches where kind in ('store', 'consultation') and touch_no < touch_count
+            union all select person_no, 800, idle_no, 'store', null, null, null, at_us
+            from idle_touches where kind = 'store') as looked
+        join people using (person_no)
+        join calendar on calendar.day_no = (at_us - {START_US}) // {DAY_US}"""
     for quarter in quarters(exports.engine):
         exports.write(
             f"store/visits_{quarter}.csv",
@@ -102,9 +108,8 @@ def write_store_visits(exports: Exports, dice: Dice) -> None:
         )
 
 
-def write_consents(exports: Exports, dice: Dice) -> None:
+def write_consents(exports: Exports) -> None:
     """Write the history of consent: at sign-up, on the cookie banner, by the opt-out link."""
-    d = dice
     records = f"""
         select person_no, 1 as n, joined_us as at_us, login_id, null as client_id,
             case when login_id is null then email end as email, 'analytics' as purpose,
@@ -122,8 +127,9 @@ def write_consents(exports: Exports, dice: Dice) -> None:
             'cookie_banner' from visits where not is_banner_denied group by person_no, client_id"""
     exports.write(
         "consent/consents.csv",
-        f"""select 'CO' || lpad((row_number() over (order by at_us, person_no, n, client_id))::varchar,
-                9, '0') as record_id, {utc("at_us")} as recorded_at, login_id, client_id, email,
+        f"""select 'CO' || lower(hex(hash(person_no, n, client_id))) as record_id,
+            {utc("at_us")} as recorded_at,
+            login_id, client_id, email,
             purpose, status, source, at_us as _at, hash(person_no, n, client_id) as _id,
             null::varchar as _dirt from ({records}) as given where at_us < {END_US}""",
     )
@@ -189,8 +195,8 @@ def _dirty_hits(dice: Dice, records: str) -> str:
                 as user_id,
             case when {plain} and fault < 0.0005 then 'date_1970'
                 when {plain} and fault < 0.0007 then 'date_future'
-                when {plain} and fault < 0.003
-                    or client_id is null and user_id is null and _dirt is null then 'missing_id'
+                when {plain} and fault < 0.003 then 'missing_id'
+                when client_id is null and user_id is null then 'denied_anonymous'
                 else _dirt end as _dirt)
         from (select *, {fault} as fault from ({records}) as hits) as hits"""
     again = dice.uniform("hit again", "_id")

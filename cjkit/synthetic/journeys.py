@@ -6,10 +6,21 @@ an order, and after it the person may leave for good. All planted effects act he
 
 from __future__ import annotations
 
+import pandas as pd
+
 from cjkit.engine import DuckDB
 from cjkit.synthetic import stories
 from cjkit.synthetic.dice import Dice
-from cjkit.synthetic.stories import DAY_US, END_US, HOUR_US, MINUTE_US, START_US, ZONE_US, start_us
+from cjkit.synthetic.stories import (
+    DAY_US,
+    DAYS,
+    END_US,
+    HOUR_US,
+    MINUTE_US,
+    START_US,
+    ZONE_US,
+    start_us,
+)
 
 MAIL_NEED = 900
 """The number of the need that a mail of the test series wakes; others count from 0."""
@@ -22,6 +33,15 @@ _LATER_CHANNELS = {
     "direct": 34, "organic_search": 23, "paid_search": 12, "email": 11, "line": 8,
     "affiliate": 5, "social": 5, "referral": 2,
 }  # fmt: skip
+# home, kind, how often a month somebody comes without a need: as often beside the touches of needs
+# for every kind, so that it does not tell where one touches.
+_IDLE_A_MONTH = [
+    ("web", "web", 0.24), ("omni", "web", 0.24), ("omni", "store", 0.042),
+    ("store", "store", 0.042), ("web", "inquiry", 0.0036), ("omni", "inquiry", 0.0036),
+    ("store", "inquiry", 0.0036),
+]  # fmt: skip
+_IDLE_SEARCH_SHARE = 0.82
+OTHER_DEVICES = {"iphone": 4.0, "android": 3.0, "desktop": 3.0, "tablet": 1.0}
 _CATEGORIES = {
     "furniture": 14, "bedding": 16, "kitchen": 22, "lighting": 10, "storage": 15, "fabric": 13,
     "seasonal": 10,
@@ -117,17 +137,19 @@ def make_touches(engine: DuckDB, dice: Dice) -> None:
     engine.materialize(
         "ranked_touches",
         f"""select *, row_number() over (partition by person_no, need_no
-                order by day_no, draw_no = touch_count - 1, draw_no > 0, moment, draw_no) as touch_no
+                order by day_no, draw_no = touch_count - 1, draw_no > 0, moment, draw_no)
+                as touch_no
         from (select needs.*, draw_no, {day} as day_no, {d.uniform("moment", *ids)} as moment
             from needs, unnest(range(touch_count)) as draws(draw_no) where is_real) as drawn""",
     )
     keys = ("person_no", "need_no", "touch_no")
+    shares = "case home when 'store' then 0.5 when 'omni' then 0.2 else 0 end"
+    in_store = d.chance("store touch", shares, *keys)
     kind = f"""case when touch_no = touch_count then place
         when touch_no = consultation_no then 'consultation'
         when touch_no = inquiry_no then 'inquiry'
         when touch_no = 1 and has_video then 'web'
-        when {d.chance("store touch", "case home when 'store' then 0.5 when 'omni' then 0.2 else 0 end", *keys)}
-            then 'store' else 'web' end"""
+        when {in_store} then 'store' else 'web' end"""
     hours = {
         "web": stories.WEB_HOURS,
         "store": stories.STORE_HOURS,
@@ -168,6 +190,37 @@ def make_touches(engine: DuckDB, dice: Dice) -> None:
     )
 
 
+def make_idle_touches(engine: DuckDB, dice: Dice) -> None:
+    """Make table `idle_touches`: looking around without a need, on site, in store or by phone."""
+    d, stay = dice, ("person_no", "kind")
+    each = ("person_no", "kind", "idle_no")
+    month = 365.25 / 12 * DAY_US
+    rates = pd.DataFrame(_IDLE_A_MONTH, columns=["home", "kind", "a_month"])
+    engine.add("idle_rates", rates)
+    pace = f"a_month * 2 * {d.uniform('idle pace', *stay)}"
+    count = f"(until_us - from_us) / {month} * {pace} + {d.uniform('idle rounding', *stay)}"
+    from_us = f"(first_us + {DAY_US + ZONE_US}) // {DAY_US} * {DAY_US} - {ZONE_US}"
+    search = d.chance("idle search", _IDLE_SEARCH_SHARE, *each)
+    hours = f"""case kind when 'web' then {d.time_of_day("idle hour", stories.WEB_HOURS, *each)}
+        when 'store' then {d.time_of_day("idle hour", stories.STORE_HOURS, *each)}
+        else {d.time_of_day("idle hour", stories.CALL_HOURS, *each)} end"""
+    engine.materialize(
+        "idle_touches",
+        f"""select * from (
+            select person_no, kind, idle_no, case when kind <> 'web' then null when {search}
+                    then 'organic_search' else 'direct' end as channel,
+                from_us + {d.whole("idle day", 0, "days - 1", *each)} * {DAY_US} + {hours} as at_us
+            from (select *, (until_us - from_us) // {DAY_US} as days
+                from (select person_no, kind, a_month, {from_us} as from_us,
+                        least(coalesce(left_us, {END_US}), {END_US}) as until_us
+                    from people join idle_rates using (home) left join leavers using (person_no)
+                ) as present where until_us > from_us + {DAY_US}) as stays,
+            unnest(range(cast(floor({count}) as bigint))) as t(idle_no)) as idle
+        where channel is distinct from 'organic_search' or at_us >= {start_us(stories.SHIFT_DAY)}
+            or {d.chance("before shift", stories.BROWSE_BEFORE_SHIFT, *each)}""",
+    )
+
+
 def _draw_arms(engine: DuckDB, dice: Dice) -> None:
     """Make table `arms`: who takes part in the two randomized tests, and on which side."""
     mail_from, mail_to = (start_us(day) for day in stories.MAIL_TEST)
@@ -186,93 +239,87 @@ def _draw_arms(engine: DuckDB, dice: Dice) -> None:
 
 
 def _draw_needs(engine: DuckDB, dice: Dice) -> None:
-    """Make table `drawn_needs`: every need that could arise, and what it would be like."""
+    """Make table `drawn_needs`: every need that could arise, and what it would be like.
+
+    Needs arise by a Poisson process with seasons: they are drawn at the pace of the busiest day,
+    and one is kept by the weight of the day on which it is decided.
+    """
     d, ids = dice, ("person_no", "need_no")
     busiest = max(stories.MONTH_WEIGHTS) * max(stories.WEEKDAY_WEIGHTS)
     month = 365.25 / 12 * DAY_US
-    # A Poisson process with seasons: draw at the busiest day's pace, keep by the day's weight.
+    gap = d.exponential("gap", f"({END_US} - first_us) / expected", *ids)
+    test_mail = d.whole("test mail", 0, stories.MAIL_TEST_MAILS - 1, "person_no")
     engine.materialize(
         "possible_needs",
-        f"""with paced as (
-            select *, needs_a_month * {busiest} / (select avg(season) from calendar)
-                * ({END_US} - first_us) / {month} as expected from people)
-        select person_no, need_no, begins_us from (
-            select person_no, need_no, first_us + cast(sum(gap) over (
+        f"""select person_no, need_no, first_us + cast(sum(gap) over (
                 partition by person_no order by need_no rows unbounded preceding) as bigint)
                 as begins_us
-            from (select person_no, need_no, first_us, case
-                    when need_no = 0 and not is_existing then 0 else cast({
-            d.exponential("gap", f"({END_US} - first_us) / expected", *ids)
-        } as bigint) end as gap
-                from paced,
-                unnest(range(cast(expected + 4 * sqrt(expected) + 3 as bigint))) as t(need_no)
-            ) as gaps) as placed
-        join calendar on day_no = (begins_us - {START_US}) // {DAY_US}
-        join people using (person_no)
-        where begins_us = first_us or {d.chance("season", f"season / {busiest}", *ids)}
+        from (select person_no, need_no, first_us, case when need_no = 0 and not is_existing then 0
+                    else cast({gap} as bigint) end as gap
+            from (select *, needs_a_month * {busiest} / (select avg(season) from calendar)
+                    * ({END_US} - first_us) / {month} as expected from people) as paced,
+            unnest(range(cast(expected + 4 * sqrt(expected) + 3 as bigint))) as t(need_no)) as gaps
         union all
-        select person_no, {MAIL_NEED}, {start_us(stories.MAIL_TEST[0])} + {
-            d.whole("test mail", 0, stories.MAIL_TEST_MAILS - 1, "person_no")
-        } * {7 * DAY_US}
+        select person_no, {MAIL_NEED},
+            {start_us(stories.MAIL_TEST[0])} + {test_mail} * {7 * DAY_US}
         from arms where arm is not null
             and {d.chance("woken", stories.MAIL_VISIT_RATE, "person_no")}""",
     )
-    consultation = "case segment " + " ".join(
+    consulted = "case segment " + " ".join(
         f"when '{name}' then {rate}" for name, rate in stories.CONSULTATION_RATES.items()
     )
+    retargeted = (
+        f"case when is_strong then {stories.RETARGETING_RATE_STRONG} "
+        f"else {stories.RETARGETING_RATE_WEAK} end"
+    )
     carriers = dict(zip(stories.LATE_RATES, (0.45, 0.35, 0.20), strict=True))
-    good = f"{list(stories.STAFF_GOOD_RATES)}[staff_no]"
+    good = d.chance("good", f"{list(stories.STAFF_GOOD_RATES)}[staff_no]", *ids)
     plain = f"need_no <> {MAIL_NEED}"
     touches = d.exponential("touches", "case home when 'store' then 1.0 else 2.2 end", *ids)
+    store = d.chance("place", "case home when 'store' then 0.88 else 0.4 end", *ids)
     engine.materialize(
         "drawn_needs",
-        f"""select * exclude (extra_touches),
-            case when {plain} then greatest(1 + extra_touches,
-                case when consultation is not null or has_video or is_retargeted then 2 else 1 end)
-                else 1 end as touch_count,
-            case when touch_count = 1 then 0
-                else least(45, cast(exp(1.6 + {d.normal("span", *ids)}) as bigint)) end
-                as span_days,
-            case when consultation is not null
-                then {d.whole("consultation no", 1, "touch_count - 1", *ids)} end
-                as consultation_no,
-            case when touch_count > 1 and {d.chance("inquiry", 0.05, *ids)}
-                then {d.whole("inquiry no", 1, "touch_count - 1", *ids)} end as inquiry_no,
-            case when {plain} then begins_us + span_days * {DAY_US} else begins_us end as decided_us
-        from (select *, case when is_consulted then case when {d.chance("good", good, *ids)}
-                then 'good' else 'bad' end end as consultation
+        f"""select described.* from (
+            select * exclude (extra_touches, is_consulted),
+                case when is_consulted then case when {good} then 'good' else 'bad' end end
+                    as consultation,
+                case when {plain} then greatest(1 + extra_touches, case
+                    when is_consulted or has_video or is_retargeted then 2 else 1 end) else 1 end
+                    as touch_count,
+                case when touch_count = 1 then 0
+                    else least(45, cast(exp(1.6 + {d.normal("span", *ids)}) as bigint)) end
+                    as span_days,
+                case when is_consulted
+                    then {d.whole("consultation no", 1, "touch_count - 1", *ids)} end
+                    as consultation_no,
+                case when touch_count > 1 and {d.chance("inquiry", 0.05, *ids)}
+                    then {d.whole("inquiry no", 1, "touch_count - 1", *ids)} end as inquiry_no,
+                begins_us + span_days * {DAY_US} as decided_us
             from (select {_OF_PEOPLE}, arm, retargeting_arm, need_no, begins_us,
-                {d.chance("strong", stories.STRONG_INTENT_SHARE, *ids)} as is_strong,
-                case home when 'web' then 'web' when 'store' then case
-                    when {d.chance("place", 0.88, *ids)} then 'store' else 'web' end
-                    else case when {plain} and {d.chance("place", 0.4, *ids)}
-                    then 'store' else 'web' end end as drawn_place,
-                case when {plain} then drawn_place else 'web' end as place,
-                least(29, cast(floor({touches}) as bigint)) as extra_touches,
-                {plain} and home <> 'store' and {d.chance("video", stories.VIDEO_RATE, *ids)}
-                    as has_video,
-                {plain} and home <> 'web'
-                    and {d.chance("consulted", consultation + " end", *ids)} as is_consulted,
-                {d.whole("staff", 1, len(stories.STAFF_GOOD_RATES), *ids)} as staff_no,
-                {plain} and place = 'web' and {
-            d.chance(
-                "retargeted",
-                f"case when is_strong then {stories.RETARGETING_RATE_STRONG} "
-                f"else {stories.RETARGETING_RATE_WEAK} end",
-                *ids,
-            )
-        } as is_retargeted,
-                case when {d.chance("same device", 0.8, *ids)} then device else {
-            d.pick("other device", {"iphone": 4, "android": 3, "desktop": 3, "tablet": 1}, *ids)
-        } end as last_device,
-                case when {d.chance("favourite", 0.5, *ids)} then favourite
-                    else {d.pick("category", _CATEGORIES, *ids)} end as category,
-                {d.chance("pickup", 0.06, *ids)} as is_pickup,
-                {d.pick("carrier", carriers, *ids)} as carrier,
-                case when category in {_BULKY} then {d.whole("long promise", 9, 20, *ids)}
-                    else {d.whole("promise", 3, 7, *ids)} end as promised_days
-            from possible_needs join people using (person_no) left join arms using (person_no)
-        ) as basic) as described""",
+                    case when {plain} and home <> 'web' and {store} then 'store' else 'web' end
+                        as place,
+                    {d.chance("strong", stories.STRONG_INTENT_SHARE, *ids)} as is_strong,
+                    least(29, cast(floor({touches}) as bigint)) as extra_touches,
+                    {plain} and home <> 'store' and {d.chance("video", stories.VIDEO_RATE, *ids)}
+                        as has_video,
+                    {plain} and home <> 'web' and {d.chance("consulted", consulted + " end", *ids)}
+                        as is_consulted,
+                    {d.whole("staff", 1, len(stories.STAFF_GOOD_RATES), *ids)} as staff_no,
+                    {plain} and place = 'web' and {d.chance("retargeted", retargeted, *ids)}
+                        as is_retargeted,
+                    case when {d.chance("same device", 0.8, *ids)} then device
+                        else {d.pick("other device", OTHER_DEVICES, *ids)} end as last_device,
+                    case when {d.chance("favourite", 0.5, *ids)} then favourite
+                        else {d.pick("category", _CATEGORIES, *ids)} end as category,
+                    {d.chance("pickup", 0.06, *ids)} as is_pickup,
+                    {d.pick("carrier", carriers, *ids)} as carrier,
+                    case when category in {_BULKY} then {d.whole("long promise", 9, 20, *ids)}
+                        else {d.whole("promise", 3, 7, *ids)} end as promised_days
+                from possible_needs join people using (person_no) left join arms using (person_no)
+            ) as basic) as described
+        join calendar on day_no = least({DAYS - 1}, (decided_us - {START_US}) // {DAY_US})
+        where begins_us < {END_US} and (begins_us = first_us or not ({plain})
+            or {d.chance("season", f"season / {busiest}", *ids)})""",
     )
 
 

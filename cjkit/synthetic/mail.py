@@ -24,7 +24,7 @@ _SENT_IN_SPITE_RATE = 0.04
 
 def load_campaigns(engine: DuckDB) -> None:
     """Put the mails that went out, and when, into table `campaigns`."""
-    rows = [
+    rows: list[tuple[int, str, str, int, str | None]] = [
         (number, identity, name, start_us(date.fromisoformat(day)) + _SENT_AFTER_MIDNIGHT_US, None)
         for number, (day, identity, name) in enumerate(read_words("company")["mail_campaigns"])
     ]

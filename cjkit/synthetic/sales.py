@@ -10,6 +10,7 @@ from cjkit.synthetic.stories import DAY_US, END_US, HOUR_US, MINUTE_US, START_US
 _LINES_MORE = (0.45, 0.20, 0.08, 0.03)
 _FREE_LINE_RATE = 0.007
 _SALE_MONTHS = (1, 7, 11)
+_RETURN_REASONS = {"イメージ違い": 4.0, "サイズが合わない": 3.0, "不良品": 2.0, "その他": 1.0}
 _CALL_REASONS = ("invoice", "website")
 
 
@@ -97,8 +98,7 @@ def make_sales(engine: DuckDB, dice: Dice, part: int) -> None:
                     as line_category, quantity, unit_price, sale_lines.amount as line_amount,
                 coalesce(delivered_us, sales.at_us) + {3 * DAY_US}
                     + {d.whole("comes back", 0, 9, *back)} * {DAY_US} as returned_us,
-                {d.pick("reason", {"イメージ違い": 4, "サイズが合わない": 3, "不良品": 2, "その他": 1}, *back)}
-                    as reason
+                {d.pick("reason", _RETURN_REASONS, *back)} as reason
             from sales join segments using (segment) join sale_lines using (sale_no)
             where {d.chance("returns", "returns_rate", *back)} and sale_lines.amount > 0
                 and (line_no = 1 or {d.chance("all", 0.5, *back)})) as returned
@@ -118,9 +118,9 @@ def make_calls(engine: DuckDB, dice: Dice) -> None:
     )
     # A late parcel is asked after from the day after its promise; each further call days later.
     waited = "case when is_late then (promised_days + 1) else promised_days // 2 end"
+    need = ("person_no", "need_no")
     later = " + ".join(
-        f"case when call_no >= {k} then {d.whole(f'days to call {k}', 1, 4, 'person_no', 'need_no')}"
-        " else 0 end"
+        f"case when call_no >= {k} then {d.whole(f'days to call {k}', 1, 4, *need)} else 0 end"
         for k in (2, 3, 4)
     )
     engine.materialize(
@@ -143,7 +143,8 @@ def make_calls(engine: DuckDB, dice: Dice) -> None:
                 order_no, call_no < delivery_calls as is_followed
             from (select person_no, need_no, delivery_calls from needs
                 where is_real and delivery_calls > 0) as complaints
-            join sales using (person_no, need_no), unnest(range(1, 1 + delivery_calls)) as t(call_no)
+            join sales using (person_no, need_no),
+            unnest(range(1, 1 + delivery_calls)) as t(call_no)
             where not is_pickup
             union all
             select person_no, need_no, 20, 'return_request', returned_us // {DAY_US} * {DAY_US}
@@ -152,7 +153,9 @@ def make_calls(engine: DuckDB, dice: Dice) -> None:
             union all
             select person_no, need_no, 30 + touch_no, 'product_question',
                 (at_us + {ZONE_US}) // {DAY_US} * {DAY_US} - {ZONE_US}, null, false
-            from touches where kind = 'inquiry'
+            from (select person_no, need_no, touch_no, at_us from touches where kind = 'inquiry'
+                union all select person_no, 800, idle_no, at_us from idle_touches
+                where kind = 'inquiry') as inquiries
             union all {asks}) as asked
         where day_us between {START_US} and {END_US - DAY_US}""",
     )

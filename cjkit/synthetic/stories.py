@@ -89,7 +89,7 @@ STAFF_GOOD_RATES = (0.90, 0.80, 0.70, 0.60, 0.50)
 CONSULTATION_GOOD_GAIN, CONSULTATION_BAD_LOSS = 0.22, 0.06
 
 # 3. A loop: late delivery, complaint, no solution, further calls; then the customer leaves.
-LATE_RATES = {"ほしぞら便": 0.05, "あおぞら運送": 0.08, "ながれぼし急便": 0.17}
+LATE_RATES = {"ほしぞら便": 0.045, "あおぞら運送": 0.075, "ながれぼし急便": 0.155}
 LATE_CALL_RATE, ON_TIME_CALL_RATE = 0.60, 0.03
 UNRESOLVED_RATE, CALL_AGAIN_RATE = 0.50, 0.90
 LEAVES_AFTER_LATE, LEAVES_AFTER_LOOP = 0.06, 0.45
@@ -107,7 +107,7 @@ VIDEO_GAIN = 0.16
 # 6. A randomized e-mail hold-out: a spring series of eight weekly mails.
 MAIL_TEST = (date(2026, 5, 7), date(2026, 7, 1))
 MAIL_TEST_MAILS = 8
-MAIL_VISIT_RATE, MAIL_WANTS_RATE = 0.08, 0.55
+MAIL_VISIT_RATE, MAIL_WANTS_RATE = 0.10, 0.55
 
 # 7. A level shift: better ranked by search engines, the site gets more visits (not more orders).
 SHIFT_DAY = date(2026, 8, 3)

@@ -53,11 +53,14 @@ def write_crm(exports: Exports, dice: Dice) -> None:
     d, key = dice, ("person_no", "is_second")
     changed = "joined_us + cast({} * ({} - joined_us) as bigint)"
     wide = d.uniform("wide", *key)
+    former = (
+        f"'{_FORMER_TOWN}' || {d.whole('former house', 1, 99, *key)}"
+        f" || '-' || {d.whole('former door', 1, 20, *key)}"
+    )
     versions = f"""
         select *, {changed.format(d.uniform("changed", *key), END_US)} as changed_us, 1 as version
         from crm_records
-        union all select * replace ('{_FORMER_TOWN}' || {d.whole("former house", 1, 99, *key)} || '-'
-            || {d.whole("former door", 1, 20, *key)} as address), joined_us as changed_us, 0
+        union all select * replace ({former} as address), joined_us as changed_us, 0
         from crm_records where {d.chance("old version", 0.08, *key)}"""
     known_email = f"case when {d.chance('no e-mail', 0.03, *key)} then null else email end"
     dirt = f"""nullif(concat_ws(',', case when version = 0 then 'old_version' end,
@@ -171,15 +174,15 @@ def write_tills(exports: Exports, dice: Dice) -> None:
     fault = f"case when kind = '売上' then {d.uniform('till fault', *line)} end"
     lines = f"""
         select sale_no, line_no, receipt_no, paid_us as till_us, store_code,
-            case when is_card_shown then loyalty_no end as card, order_no, '売上' as kind, 1 as sign,
-            null as first_receipt_no, product_id, name_receipt, sale_lines.category, quantity,
-            unit_price, sale_lines.amount
+            case when is_card_shown then loyalty_no end as card, order_no, '売上' as kind,
+            1 as sign, null as first_receipt_no, product_id, name_receipt, sale_lines.category,
+            quantity, unit_price, sale_lines.amount
         from sales join sale_lines using (sale_no)
         where receipt_no is not null and paid_us < {END_US}
         union all
-        select sale_no, line_no, store_code || '-8' || substr(return_no, 3), returned_us, store_code,
-            case when is_card_shown then loyalty_no end, null, '返品', -1, receipt_no, product_id,
-            name_receipt, line_category, quantity, unit_price, line_amount
+        select sale_no, line_no, store_code || '-8' || substr(return_no, 3), returned_us,
+            store_code, case when is_card_shown then loyalty_no end, null, '返品', -1, receipt_no,
+            product_id, name_receipt, line_category, quantity, unit_price, line_amount
         from returned_lines where place = 'store'"""
     records = f"""
         select receipt_no as "レシート番号", line_no as "行番号",

@@ -1,4 +1,4 @@
-"""Exports of what is said: surveys, reviews, recommendations, posts and interviews; and ad costs."""
+"""Exports of what is said: surveys, reviews, referrals, posts and interviews; and ad costs."""
 
 from __future__ import annotations
 
@@ -58,20 +58,22 @@ def make_voices(engine: DuckDB, dice: Dice) -> None:
         f"cast(case when is_late then {d.pick('late stars', _LATE_STARS, 'sale_no', 'line_no')} "
         f"else {d.pick('stars', _ON_TIME_STARS, 'sale_no', 'line_no')} end as double)"
     )
+    reviewed = d.whole("reviews after", 2, 20, "sale_no", "line_no")
     engine.materialize(
         "asked",
         f"""
         select person_no, sale_no as voice_no, 1 as about, 'nps' as metric, 'brand' as touchpoint,
-            at_us + {3 * DAY_US} as at_us, {nps} end - case when is_late then 2.8 else 0 end as level,
-            1.5 as spread, 10 as score_max, coalesce(order_no, receipt_no) as ref_no,
+            at_us + {3 * DAY_US} as at_us,
+            {nps} end - case when is_late then 2.8 else 0 end as level, 1.5 as spread,
+            10 as score_max, coalesce(order_no, receipt_no) as ref_no,
             case when is_late then 'delivery' end as theme, null as product_id
         from sales where {d.chance("asked nps", 0.07, "sale_no")}
         union all select person_no, need_no * 100 + touch_no, 2, 'csat', 'store', at_us + {HOUR_US},
             4.0, 0.8, 5, null, 'staff', null from touches
         where kind = 'store' and {d.chance("asked store", 0.05, "person_no", "need_no", "touch_no")}
         union all select person_no, need_no * 100 + touch_no, 3, 'csat', 'store_consultation',
-            at_us + {2 * HOUR_US}, case consultation when 'good' then 4.6 else 2.6 end, 0.7, 5, null,
-            'staff', null from touches where kind = 'consultation'
+            at_us + {2 * HOUR_US}, case consultation when 'good' then 4.6 else 2.6 end, 0.7, 5,
+            null, 'staff', null from touches where kind = 'consultation'
             and {d.chance("asked consultation", 0.35, "person_no", "need_no", "touch_no")}
         union all select person_no, sale_no, 4, 'csat', 'delivery', delivered_us + {20 * HOUR_US},
             case when is_late then 2.2 else 4.4 end, 0.8, 5, order_no, 'delivery', null
@@ -80,8 +82,8 @@ def make_voices(engine: DuckDB, dice: Dice) -> None:
             at_us + {HOUR_US}, case outcome when 'resolved' then 4.2 else 2.2 end, 0.8, 5, order_no,
             'staff', null from calls
         where {d.chance("asked call", 0.3, "person_no", "need_no", "call_no")}
-        union all select person_no, session_no, 6, 'csat', 'website', at_us + {HOUR_US}, 3.9, 0.9, 5,
-            null, 'website', null from visits
+        union all select person_no, session_no, 6, 'csat', 'website', at_us + {HOUR_US}, 3.9, 0.9,
+            5, null, 'website', null from visits
         where {d.chance("asked website", 0.012, "person_no", "session_no")}
         union all select person_no, session_no, 7, 'ces', 'checkout', at_us + {HOUR_US},
             6.0 - 1.7 * error_count - case when sale_no is null then 0.8 else 0 end, 0.9, 7,
@@ -89,8 +91,7 @@ def make_voices(engine: DuckDB, dice: Dice) -> None:
         from visits where len(tail) > 2
             and {d.chance("asked checkout", 0.08, "person_no", "session_no")}
         union all select person_no, sale_no * 10 + line_no, 8, 'review', 'product_review',
-            coalesce(delivered_us, sales.at_us) + {d.whole("reviews after", 2, 20, "sale_no", "line_no")}
-                * {DAY_US}, {stars}, 0.0, 5, order_no,
+            coalesce(delivered_us, sales.at_us) + {reviewed} * {DAY_US}, {stars}, 0.0, 5, order_no,
             case when is_late and {stars} < 4 then 'delivery' else 'quality' end, product_id
         from sales join sale_lines using (sale_no, person_no)
         where place = 'web' and is_logged_in
@@ -138,7 +139,8 @@ def write_voices(exports: Exports, dice: Dice) -> None:
                 when {wide} then 'width_variant' end as _dirt
         from voices where metric <> 'review'""",
     )
-    title = """case when score >= 4 then case language when 'en' then 'Good' else '買ってよかった' end
+    title = """case when score >= 4
+            then case language when 'en' then 'Good' else '買ってよかった' end
         when score >= 3 then case language when 'en' then 'So-so' else 'まあまあ' end
         else case language when 'en' then 'Not good' else '残念' end end"""
     exports.write(

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from cjkit.engine import DuckDB
-from cjkit.synthetic import stories
 from cjkit.synthetic.dice import Dice
+from cjkit.synthetic.journeys import OTHER_DEVICES
 from cjkit.synthetic.people import cookie
-from cjkit.synthetic.stories import DAY_US, END_US, START_US, ZONE_US, start_us
+from cjkit.synthetic.stories import DAY_US, END_US, START_US
 
-_IDLE_VISITS_A_MONTH = 0.24
-_IDLE_SEARCH_SHARE = 0.82
 _LATE_RATE = 0.15
 """Of the visits on the last day of a quarter: they stand in the next quarter's file."""
 _CHANNELS = {
@@ -41,11 +39,9 @@ def make_visits(engine: DuckDB, dice: Dice) -> None:
     """
     d = dice
     need = ("person_no", "session_no")
-    month = 365.25 / 12 * DAY_US
-    shift = start_us(stories.SHIFT_DAY)
     engine.materialize(
         "all_visits",
-        f"""select person_no, need_no * 100 + touch_no as session_no, at_us, channel,
+        """select person_no, need_no * 100 + touch_no as session_no, at_us, channel,
             case when touch_no = touch_count then last_device end as own_device,
             case when touch_no = touch_count then case when is_bought then 'purchase'
                 when wants then 'failure' else 'last' end else 'other' end as role_in_need,
@@ -53,27 +49,13 @@ def make_visits(engine: DuckDB, dice: Dice) -> None:
         from touches where kind = 'web'
         union all
         select person_no, 1000000 + idle_no, at_us, channel, null, 'other', false, null, null
-        from (select *, case when {d.chance("idle search", _IDLE_SEARCH_SHARE, "person_no", "idle_no")}
-                    then 'organic_search' else 'direct' end as channel,
-                from_us + {d.whole("idle day", 0, "days - 1", "person_no", "idle_no")} * {DAY_US}
-                    + {d.time_of_day("idle hour", stories.WEB_HOURS, "person_no", "idle_no")} as at_us
-            from (select *, greatest(1, (until_us - from_us) // {DAY_US}) as days
-                from (select person_no, home, (first_us + {DAY_US + ZONE_US}) // {DAY_US} * {DAY_US}
-                            - {ZONE_US} as from_us,
-                        least(coalesce(left_us, {END_US}), {END_US}) as until_us
-                    from people left join leavers using (person_no)) as present
-                where until_us > from_us + {DAY_US}) as stays,
-            unnest(range(cast(floor((until_us - from_us) / {month} * {_IDLE_VISITS_A_MONTH}
-                * 2 * {d.uniform("idle pace", "person_no")} + {d.uniform("idle round", "person_no")})
-                as bigint))) as t(idle_no)) as idle
-        where home <> 'store' and (channel = 'direct' or at_us >= {shift}
-            or {d.chance("before shift", stories.BROWSE_BEFORE_SHIFT, "person_no", "idle_no")})
+        from idle_touches where kind = 'web'
         union all
         select person_no, 2000000 + mail_no // 1000, clicked_us + 4000000, 'email', null, 'other',
             false, null, null
         from mails where clicked_us is not null and makes_visit""",
     )
-    device = d.pick("visit device", {"iphone": 4, "android": 3, "desktop": 3, "tablet": 1}, *need)
+    device = d.pick("visit device", OTHER_DEVICES, *need)
     route = "case channel " + " ".join(
         f"when '{name}' then {_one_of(d, 'source', sources, need)}"
         for name, (sources, _, _) in _CHANNELS.items()
@@ -128,8 +110,8 @@ def make_visits(engine: DuckDB, dice: Dice) -> None:
                 case when is_in_web and {d.chance("number measured", 0.97, "sale_no")}
                     then order_no end as order_no
             from all_visits join people using (person_no)
-            left join (select person_no, need_no, touch_no, at_us as sold_us, sale_no, amount, order_no,
-                    is_in_web, is_logged_in from sales) as sales
+            left join (select person_no, need_no, touch_no, at_us as sold_us, sale_no, amount,
+                    order_no, is_in_web, is_logged_in from sales) as sales
                 using (person_no, need_no, touch_no)
             join calendar on day_no = (all_visits.at_us - {START_US}) // {DAY_US}
             where all_visits.at_us < {END_US}) as led) as planned
@@ -157,7 +139,8 @@ def hits(dice: Dice, condition: str) -> str:
                     'faq', 'stores', 'mypage') then 'page_view' else page_type end as event
             from (select *, at_us + place * gap_us + case when place = 0 or tail_place = hit_count
                         and sale_us is not null then 0
-                        else cast({d.uniform("jitter", *ids)} * gap_us * 0.9 as bigint) end as hit_us,
+                        else cast({d.uniform("jitter", *ids)} * gap_us * 0.9 as bigint) end
+                        as hit_us,
                     case when place = 0 then {d.pick("landing", _LANDINGS, *ids)}
                         when place = 1 and signs_up then 'sign_up'
                         when place = 1 and is_known and logs_in_now then 'login'
