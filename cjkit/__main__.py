@@ -136,7 +136,8 @@ def _parser() -> argparse.ArgumentParser:
         "sample",
         help="write the exports of the sample company",
         description="Write the exports of a made-up Japanese retailer over 24 months, with true "
-        "stories to find in them; DIR/STORIES.md tells them. The same seed gives the same files.",
+        "stories to find in them, which data/sample/STORIES.md tells. The same seed gives the same "
+        "files.",
     )
     sample.set_defaults(run=_sample)
     sample.add_argument("folder", metavar="DIR", help="where to write, such as data/sample")
@@ -148,7 +149,7 @@ def _parser() -> argparse.ArgumentParser:
         help="how many customers, 100 to 10000000 (default: %(default)s, about 1 million events)",
     )
     sample.add_argument(
-        "--seed", type=int, default=1, metavar="S", help="which company (default: %(default)s)"
+        "--seed", type=int, default=7, metavar="S", help="which company (default: %(default)s)"
     )
 
     prepared = commands.add_parser(
@@ -243,10 +244,15 @@ def _report(given: argparse.Namespace) -> int:
 
 
 def _sample(given: argparse.Namespace) -> int:
-    from cjkit.synthetic import make_sample
+    from cjkit.synthetic import estimate_bytes, make_sample
 
-    make_sample(given.folder, customers=given.customers, seed=given.seed, say=_say)
-    print(given.folder)
+    size = format_number(estimate_bytes(given.customers) / 1e6, "en")
+    _say(f"writing about {size} MB for {format_number(given.customers, 'en')} customers")
+    sample = make_sample(given.folder, customers=given.customers, seed=given.seed)
+    for name, rows in sample.rows.items():
+        _say(f"{name:<40}{format_number(rows, 'en'):>12} rows")
+    _say(f"{'written':<40}{sample.seconds:>10.1f} s")
+    print(sample.exports)
     return 0
 
 

@@ -40,6 +40,9 @@ def folder(tmp_path_factory):
             shop.prose("## どのイベントか", "ja"),
             shop.code(shop.SHOWN),
             shop.code("print('a plain line')"),
+            shop.prose("How to read it.", "en"),
+            shop.prose("## Exercises\n\nDivide by zero.", "en"),
+            shop.prose("## 演習\n\n0で割ってください。", "ja"),
             shop.code("1 / 0", "exercise"),
             shop.code("1 / 0", "solution"),
             shop.code("1 / 0", "interactive"),
@@ -171,6 +174,9 @@ def test_what_only_a_person_needs_is_left_out(report):
         r"(?s)<div class=.highlight.*?</div>", "", html
     )
     assert "a plain line" in html
+    assert "How to read it." in html
+    assert "Exercises" not in html
+    assert "演習" not in page(report, "ja/one.html")
 
 
 def test_headline_figures_stand_at_the_top_and_not_in_a_section(report):

@@ -28,7 +28,7 @@ class _Kernel(AsyncKernelManager):
 
     speaker: AsyncKernelClient | None = None
 
-    def client(self, **options: Any) -> AsyncKernelClient:
+    def client(self, **options: Any) -> Any:
         """Make the one client of this kernel."""
         self.speaker = super().client(**options)
         return self.speaker

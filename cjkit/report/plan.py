@@ -18,7 +18,7 @@ from cjkit.checks import CjkitError, unknown_name
 from cjkit.project import Project
 from cjkit.report.export import Heading, read_heading
 
-LEFT_OUT = {"interactive", "exercise", "solution"}
+TASKS = {"exercise", "solution"}
 GIVEN_ELSEWHERE = {"project": "the first argument", "as_of": "--as-of"}
 TYPES: dict[str, type | tuple[type, ...]] = {
     "int": int,
@@ -221,10 +221,14 @@ def _from_here(path: Path) -> str:
 
 def _runnable(notebook: NotebookNode) -> NotebookNode:
     """Return the notebook without what only a person at it uses, its code cells numbered."""
-    cells, number = [], 0
+    cells: list[NotebookNode] = []
+    number = 0
     for cell in notebook.cells:
         number += cell.cell_type == "code"
-        if LEFT_OUT.intersection(cell.metadata.get("tags", [])):
+        tags = set(cell.metadata.get("tags", []))
+        if tags & TASKS:
+            _drop_heading(cells)
+        if tags & (TASKS | {"interactive"}):
             continue
         if cell.cell_type == "code":
             cell["outputs"] = []
@@ -233,3 +237,19 @@ def _runnable(notebook: NotebookNode) -> NotebookNode:
     runnable = copy(notebook)
     runnable["cells"] = cells
     return runnable
+
+
+def _drop_heading(cells: list[NotebookNode]) -> None:
+    """Drop the last heading of `cells` in each language with the prose after it: it sets a task."""
+    start, seen = len(cells), set()
+    for place in range(len(cells) - 1, -1, -1):
+        cell = cells[place]
+        if cell.cell_type != "markdown":
+            break
+        if cell.source.lstrip().startswith("#"):
+            language = tuple(cell.metadata.get("tags", []))
+            if language in seen:
+                break
+            seen.add(language)
+            start = place
+    del cells[start:]
