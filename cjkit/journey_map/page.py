@@ -1,0 +1,342 @@
+"""The journey map as HTML and CSS: a grid on a screen, a stack on a phone, one sheet in print."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from html import escape
+from importlib import resources
+from itertools import pairwise
+from typing import Any
+
+import pandas as pd
+
+from cjkit.labels import (
+    NO_VALUE,
+    Language,
+    display_name,
+    format_duration,
+    format_number,
+    format_percent,
+    label,
+)
+from cjkit.plots import theme
+
+_DAY_US = 86_400_000_000
+_TOP, _BOTTOM = 14.0, 86.0
+"""How high emotion 1 and -1 stand in the emotion lane, in percent from its top."""
+
+
+def write_map(
+    table: pd.DataFrame,
+    lanes: Sequence[str],
+    *,
+    name: str,
+    finding: str,
+    offline: Collection[str],
+    language: Language,
+) -> str:
+    """Write the map of the cells in `table`, stages across and `lanes` down.
+
+    A lane without any cell is left out. Every figure carries its interval and n as a title, which a
+    screen reader reads too.
+    """
+    present = set(table["lane"])
+    shown = [lane for lane in lanes if lane in present]
+    stages = list(dict.fromkeys(table["stage"]))
+    heads = "".join(
+        f'<div class="cjm-lane" style="--r:{row}" aria-hidden="true">'
+        f"{_words('lane', lane, language)}</div>"
+        for row, lane in enumerate(shown, 2)
+    )
+    colours = _stage_colours(stages)
+    columns = "".join(
+        _write_stage(
+            table[table["stage"] == stage],
+            shown,
+            column,
+            stage=stage,
+            colour=colours[stage],
+            widest=float(table.loc[table["measure"] == "customers", "n"].max()),
+            offline=offline,
+            language=language,
+        )
+        for column, stage in enumerate(stages, 2)
+    )
+    curve = ""
+    if "emotion" in shown:
+        row = 2 + shown.index("emotion")
+        curve = f'<div class="cjm-curve" style="--r:{row}">{_write_curve(table, stages)}</div>'
+    entered = table.loc[table["measure"] == "customers", "n"].max()
+    size = label("map_size", language, people=format_number(entered, language))
+    return (
+        f"<style>{_style()}</style>"
+        f'<div class="cjm" lang="{language}" role="group" aria-label="{escape(finding)}">'
+        f'<div class="cjm-head"><span class="cjm-mark" aria-hidden="true">{escape(name[:1])}</span>'
+        f"<div><b>{escape(name)}</b><small>{escape(size)}</small></div>{_write_legend(language)}"
+        f'</div><div class="cjm-scroll" tabindex="0"><div class="cjm-grid" '
+        f'style="--n:{max(len(stages), 1)}">{heads}{curve}{columns}</div></div></div>'
+    )
+
+
+def _write_stage(
+    cells: pd.DataFrame,
+    lanes: Sequence[str],
+    column: int,
+    *,
+    stage: str,
+    colour: str,
+    widest: float,
+    offline: Collection[str],
+    language: Language,
+) -> str:
+    """Write one column: the stage's name, and a cell for each lane."""
+    stage_name = escape(display_name(stage, "stage", language))
+    parts = [f'<h4 class="cjm-stage">{stage_name}</h4>']
+    for row, lane in enumerate(lanes, 2):
+        things = cells[cells["lane"] == lane].to_dict("records")
+        if lane == "people":
+            inside = _write_people(things, widest, language)
+        else:
+            inside = "".join(_WRITERS[lane](thing, offline, language) for thing in things)
+        inside = inside or f'<span class="cjm-none">{NO_VALUE}</span>'
+        parts.append(
+            f'<div class="cjm-cell cjm-{lane}" style="--r:{row}" '
+            f'data-lane="{_words("lane", lane, language)}">'
+            f"{inside}</div>"
+        )
+    return (
+        f'<section aria-label="{stage_name}" style="--c:{column};--s:{colour};'
+        f'--deep:{_deeper(colour)}">{"".join(parts)}</section>'
+    )
+
+
+def _write_touchpoint(cell: dict[Any, Any], offline: Collection[str], language: Language) -> str:
+    is_offline = cell["item"] in offline
+    where = _words("place", "offline" if is_offline else "online", language)
+    share = 0.0 if pd.isna(cell["value"]) else float(cell["value"])
+    return (
+        f'<div class="cjm-touch{" cjm-off" if is_offline else ""}" {_title(cell, language, where)}>'
+        f"<span><i></i>{_item(cell, language)}</span><u>{_percent(cell['value'], language, 0)}</u>"
+        f'<s><s style="width:{100 * share:.0f}%"></s></s></div>'
+    )
+
+
+def _write_people(cells: list[dict[Any, Any]], widest: float, language: Language) -> str:
+    """Write how many entered the stage, and how many of them come further."""
+    parts = []
+    for cell in cells:
+        if cell["measure"] == "customers":
+            share = 0.0 if pd.isna(cell["n"]) or not widest > 0 else cell["n"] / widest
+            parts.append(
+                f'<div class="cjm-big" {_title(cell, language)}>'
+                f"{format_number(_known(cell['n']), language)}</div>"
+                f'<s class="cjm-bar"><s style="width:{100 * share:.0f}%"></s></s>'
+            )
+        else:
+            rate = label("map_further", language, rate=_percent(cell["value"], language))
+            parts.append(
+                f"<small {_title(cell, language)}>{escape(rate)}"
+                f"<em>{_limits(cell, language)}</em></small>"
+            )
+    return "".join(parts)
+
+
+def _write_emotion(cell: dict[Any, Any], offline: Collection[str], language: Language) -> str:
+    """Write the point of a stage; it is filled only where the interval leaves no doubt."""
+    if pd.isna(cell["value"]):
+        return f'<span class="cjm-none" {_title(cell, language)}>{NO_VALUE}</span>'
+    value, low, high = (float(cell[name]) for name in ("value", "low", "high"))
+    mood = "good" if low > 0 else "bad" if high < 0 else "unsure"
+    whisker = ""
+    if low <= high:
+        whisker = (
+            f'<i class="cjm-whisker" style="top:{_at(high)};bottom:calc(100% - {_at(low)})"></i>'
+        )
+    words = _words("mood", mood, language)
+    side = " cjm-under" if value < 0 else ""
+    return (
+        f'<div class="cjm-point cjm-{mood}{side}" {_title(cell, language, words)}>{whisker}'
+        f'<i class="cjm-dot" style="top:{_at(value)}"></i>'
+        f'<b style="top:{_at(value)}">{_signed(value, language)}</b></div>'
+    )
+
+
+def _write_time(cell: dict[Any, Any], offline: Collection[str], language: Language) -> str:
+    value = None if pd.isna(cell["value"]) else cell["value"] * _DAY_US
+    return (
+        f'<div class="cjm-big" {_title(cell, language)}>'
+        f"{escape(format_duration(value, language))}</div>"
+    )
+
+
+def _write_pain(cell: dict[Any, Any], offline: Collection[str], language: Language) -> str:
+    what = _words("symptom", cell["measure"], language)
+    return (
+        f'<div class="cjm-chip cjm-pain" {_title(cell, language)}><b>{_item(cell, language)}</b>'
+        f"<span>{what} {_points(cell['value'], language)}</span></div>"
+    )
+
+
+def _write_moment(cell: dict[Any, Any], offline: Collection[str], language: Language) -> str:
+    return (
+        f'<div class="cjm-chip cjm-moment" {_title(cell, language)}>'
+        f"<b>★ {_item(cell, language)}</b><span>{_points(cell['value'], language)}</span></div>"
+    )
+
+
+_WRITERS = {
+    "touchpoints": _write_touchpoint,
+    "emotion": _write_emotion,
+    "time": _write_time,
+    "pain_points": _write_pain,
+    "moments": _write_moment,
+}
+
+
+def _write_curve(table: pd.DataFrame, stages: Sequence[str]) -> str:
+    """Write the line through the emotion of the stages: dashed over a stage without answers."""
+    felt = table[table["lane"] == "emotion"].dropna(subset="value").set_index("stage")["value"]
+    points = [
+        (100 * column + 50.0, _height(float(felt[stage])))
+        for column, stage in enumerate(stages)
+        if stage in felt.index
+    ]
+    gap = ' class="cjm-gap"'
+    lines = "".join(
+        f'<path d="{path}"{gap if end - start > 100 else ""}/>'
+        for path, start, end in _smooth(points)
+    )
+    width = 100 * len(stages)
+    zero = _height(0)
+    return (
+        f'<svg viewBox="0 0 {width} 100" preserveAspectRatio="none" aria-hidden="true">'
+        f'<path class="cjm-zero" d="M0,{zero:.1f}H{width}"/>{lines}</svg>'
+    )
+
+
+def _smooth(points: list[tuple[float, float]]) -> list[tuple[str, float, float]]:
+    """Return each piece of a curve through `points` that never runs higher or lower than they do.
+
+    Tangents are 0 at turns and the harmonic mean of the slopes elsewhere (Fritsch and Butland 1984,
+    SIAM Journal on Scientific and Statistical Computing 5, 300-304).
+    """
+    slopes = [(y1 - y0) / (x1 - x0) for (x0, y0), (x1, y1) in pairwise(points)]
+    inner = [
+        2 * before * after / (before + after) if before * after > 0 else 0.0
+        for before, after in pairwise(slopes)
+    ]
+    tangents = [*slopes[:1], *inner, *slopes[-1:]]
+    pieces = []
+    for number, ((x0, y0), (x1, y1)) in enumerate(pairwise(points)):
+        third = (x1 - x0) / 3
+        first, second = y0 + third * tangents[number], y1 - third * tangents[number + 1]
+        path = (
+            f"M{x0:.1f},{y0:.1f}C{x0 + third:.1f},{first:.1f} "
+            f"{x1 - third:.1f},{second:.1f} {x1:.1f},{y1:.1f}"
+        )
+        pieces.append((path, x0, x1))
+    return pieces
+
+
+def _write_legend(language: Language) -> str:
+    marks = "".join(
+        f'<span><i class="cjm-dot cjm-{mood}"></i>{_words("mood", mood, language)}</span>'
+        for mood in ("good", "unsure", "bad")
+    )
+    places = "".join(
+        f'<span class="{mark}"><i></i>{_words("place", place, language)}</span>'
+        for place, mark in (("online", "cjm-touch"), ("offline", "cjm-touch cjm-off"))
+    )
+    return f'<div class="cjm-legend">{places}{marks}</div>'
+
+
+def _title(cell: dict[Any, Any], language: Language, *more: str) -> str:
+    """Write what a pointer or a screen reader gets: the measure, its figures and their n."""
+    measure = cell["measure"]
+    n = label("map_n", language, n=format_number(_known(cell["n"]), language))
+    said = [label(f"measure.{measure}", language)]
+    if pd.isna(cell["n"]):
+        said.append(label("map_hidden", language))
+    elif measure == "customers":
+        said.append(n)
+    else:
+        figure = _FIGURES[measure](cell["value"], language)
+        said.append(f"{figure} {_limits(cell, language)}".strip())
+        said.append(n)
+    words = " · ".join([*said, *more])
+    return f'title="{escape(words)}" aria-label="{escape(words)}" role="img"'
+
+
+def _limits(cell: dict[Any, Any], language: Language) -> str:
+    """Write the interval of a cell, or nothing where there is none."""
+    low, high = cell["low"], cell["high"]
+    if pd.isna(low) or pd.isna(high):
+        return ""
+    write = _FIGURES[cell["measure"]]
+    return f"({write(low, language)}–{write(high, language)})"
+
+
+def _percent(rate: Any, language: Language, digits: int = 1) -> str:
+    return format_percent(_known(rate), language, digits=digits)
+
+
+def _signed(value: Any, language: Language) -> str:
+    return ("+" if value > 0 else "") + format_number(_known(value), language, digits=2)
+
+
+def _points(value: Any, language: Language) -> str:
+    if pd.isna(value):
+        return NO_VALUE
+    number = ("+" if value > 0 else "") + format_number(100 * value, language, digits=1)
+    return escape(label("map_points_unit", language, number=number))
+
+
+def _days(value: Any, language: Language) -> str:
+    return format_duration(None if pd.isna(value) else value * _DAY_US, language)
+
+
+_FIGURES: dict[str, Callable[[Any, Language], str]] = {
+    "share": _percent,
+    "progress_rate": _percent,
+    "emotion": _signed,
+    "days_to_progress": _days,
+    "drop_off": _points,
+    "low_score": _points,
+    "rate_gap": _points,
+}
+
+
+def _known(value: Any) -> float | None:
+    return None if pd.isna(value) else float(value)
+
+
+def _item(cell: dict[Any, Any], language: Language) -> str:
+    return escape(display_name(cell["item"], "touchpoint", language))
+
+
+def _words(kind: str, value: str, language: Language) -> str:
+    return escape(display_name(value, kind, language))
+
+
+def _height(emotion: float) -> float:
+    return _TOP + (1 - emotion) / 2 * (_BOTTOM - _TOP)
+
+
+def _at(emotion: float) -> str:
+    return f"{_height(emotion):.1f}%"
+
+
+def _stage_colours(stages: Sequence[str]) -> dict[str, str]:
+    """Return the colour of each stage: its own, or the next of the palette."""
+    spare = iter(theme.colours(len(stages)))
+    return {stage: theme.STAGE_COLOURS.get(stage) or next(spare) for stage in stages}
+
+
+def _deeper(colour: str) -> str:
+    """Return the colour dark enough for white words on it."""
+    channels = [int(colour[place : place + 2], 16) for place in (1, 3, 5)]
+    return "#" + "".join(f"{round(channel * 0.74):02x}" for channel in channels)
+
+
+def _style() -> str:
+    return resources.files(__package__).joinpath("map.css").read_text("utf-8")

@@ -1,0 +1,271 @@
+import re
+from dataclasses import dataclass, replace
+from html.parser import HTMLParser
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cjkit.checks import CjkitError
+from cjkit.experience import (
+    measure_emotion,
+    measure_stages,
+    measure_touchpoints,
+    rank_moments,
+    rank_pain_points,
+)
+from cjkit.journey_map import LANES, draw_journey_map
+from cjkit.labels import set_names
+from cjkit.privacy import mask
+from conftest import HOUR_US, START_US
+
+STAGES = ["see", "try", "own", "never"]
+STAGE_OF = {"form": "try", "shelf": "try", "site": "see", "till": "own"}
+
+
+@dataclass(frozen=True)
+class Result:
+    table: pd.DataFrame
+    by: str | None = None
+    sql: tuple[str, ...] = ("select 1",)
+
+
+@pytest.fixture
+def lanes(event_log):
+    """Measure a small company: most who fill in the form are lost, and are unhappy with it."""
+    lines = ["zoe: end 999h"]
+    for place, lost, kept in (("form", 40, 20), ("shelf", 10, 60)):
+        lines += [f"{place}{n}: look 0h, {place} 1h" for n in range(lost)]
+        lines += [f"{place}k{n}: look 0h, {place} 1h, buy 3h" for n in range(kept)]
+    events = event_log(
+        "\n".join(lines),
+        stage={"look": "see", "form": "try", "shelf": "try", "buy": "own", "end": "own"},
+        touchpoint={"look": "site", "form": "form", "shelf": "shelf", "buy": "till", "end": "till"},
+    )
+    feedback = pd.DataFrame(
+        {
+            "customer_id": [f"form{n}" for n in range(40)] + [f"shelf{n}" for n in range(3)],
+            "touchpoint": ["form"] * 40 + ["till"] * 3,
+            "metric": "csat",
+            "score": [2.0] * 40 + [5.0, 4.0, 5.0],
+            "score_max": 5.0,
+            "emotion": np.nan,
+            "given_us": START_US + 2 * HOUR_US,
+        }
+    )
+    answers = events.engine.add("feedback", feedback)
+    return {
+        "stages": measure_stages(events, stages=STAGES, within="50h"),
+        "touchpoints": measure_touchpoints(events, stages=STAGES),
+        "emotion": measure_emotion(answers, per="stage", stage_of=STAGE_OF),
+        "pain_points": rank_pain_points(
+            events, answers, stages=STAGES, stage_of=STAGE_OF, silence="50h", conversion="buy"
+        ),
+        "moments": rank_moments(events, answers, conversion="buy", within="9h"),
+    }
+
+
+class Page(HTMLParser):
+    """Read the elements of a page, and refuse one whose elements do not close."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.open, self.found = [], []
+        self.feed(html)
+        assert not self.open
+
+    def handle_starttag(self, tag, attributes):
+        self.found.append((tag, dict(attributes)))
+        self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def cells(found):
+    return {
+        (row.stage, row.lane, row.item if isinstance(row.item, str) else None, row.measure): row
+        for row in found.table.itertuples()
+    }
+
+
+def test_every_cell_is_a_row_of_a_result(lanes):
+    found = cells(draw_journey_map(**lanes))
+    progress = found["see", "people", None, "progress_rate"]
+    assert progress.value == pytest.approx(1.0)
+    assert (progress.low, progress.n) == (lanes["stages"].table["progress_rate_low"][0], 130)
+    assert found["try", "people", None, "customers"].n == 130
+    assert found["try", "touchpoints", "shelf", "share"].value == 70 / 130
+    assert found["try", "emotion", None, "emotion"].value == -0.5
+    assert found["try", "time", None, "days_to_progress"].value == pytest.approx(2 / 24)
+    pain = found["try", "pain_points", "form", "drop_off"]
+    assert (pain.value, pain.n) == (pytest.approx(40 / 60 - 10 / 70), 60)
+    assert set(draw_journey_map(**lanes).table["lane"]) == set(LANES) - {"moments"}
+
+
+def test_a_stage_that_nobody_reached_is_left_out(lanes):
+    assert draw_journey_map(**lanes).stages == ["see", "try", "own"]
+
+
+def test_a_moment_stands_in_the_stage_where_most_people_are():
+    moments = pd.DataFrame(
+        {
+            "touchpoint": ["desk", "none"],
+            "people": [90, 90],
+            "rate_gap": [0.3, 0.1],
+            "rate_gap_low": [0.2, -0.1],
+            "rate_gap_high": [0.4, 0.3],
+            "is_moment": [True, False],
+        }
+    )
+    touchpoints = pd.DataFrame(
+        {
+            "stage": ["see", "try"],
+            "touchpoint": ["desk", "desk"],
+            "customers": [5, 50],
+            "share": [0.1, 0.9],
+            "share_low": 0.0,
+            "share_high": 1.0,
+        }
+    )
+    found = draw_journey_map(
+        Result(stage_table()), touchpoints=Result(touchpoints), moments=Result(moments)
+    )
+    rows = found.table[found.table["lane"] == "moments"]
+    assert rows[["stage", "item", "value"]].to_numpy().tolist() == [["try", "desk", 0.3]]
+    assert "★ desk" in found.to_html("en")
+
+
+def stage_table(**columns):
+    return pd.DataFrame(
+        {
+            "stage": ["see", "try"],
+            "customers": [100, 50],
+            "known_customers": [100, 50],
+            "progressed": [40, 0],
+            "progress_rate": [0.4, np.nan],
+            "progress_rate_low": [0.3, np.nan],
+            "progress_rate_high": [0.5, np.nan],
+            "progress_p50_us": [3_600_000_000, np.nan],
+            **columns,
+        }
+    )
+
+
+def test_one_segment_is_taken_from_results_of_all(lanes):
+    both = pd.concat(
+        [stage_table().assign(segment="new"), stage_table(customers=[7, 3]).assign(segment="old")]
+    )
+    both.insert(0, "segment", both.pop("segment"))
+    result = Result(both, by="segments.segment")
+    found = cells(draw_journey_map(result, segment="old"))
+    assert found["see", "people", None, "customers"].n == 7
+    set_names({"segment": {"old": {"en": "Old friends", "ja": "常連"}}})
+    try:
+        assert draw_journey_map(result, segment="old").finding("ja").startswith("常連：")
+    finally:
+        set_names({})
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"segment": "new"}, "measured for everybody"),
+        ({"emotion": Result(pd.DataFrame({"stage": ["see"], "touchpoint": ["x"]}))}, "per='stage'"),
+        ({"moments": Result(pd.DataFrame({"touchpoint": []}))}, "moments need touchpoints"),
+    ],
+)
+def test_errors_say_what_to_do(options, message):
+    with pytest.raises(CjkitError, match=message):
+        draw_journey_map(Result(stage_table()), **options)
+
+
+def test_a_split_result_needs_a_segment_that_it_has():
+    result = Result(stage_table(), by="stage")
+    with pytest.raises(CjkitError, match="choose segment= one of 'see', 'try'"):
+        draw_journey_map(result)
+    with pytest.raises(CjkitError, match="Did you mean 'see'"):
+        draw_journey_map(result, segment="sea")
+
+
+def test_html_is_whole_and_makes_no_request(lanes):
+    for language in ("en", "ja"):
+        html = draw_journey_map(**lanes, offline=["shelf"]).to_html(language)
+        page = Page(html)
+        assert not re.search(r"https?://|url\(|<script|<link|@import", html)
+        assert sum(attributes.get("class") == "cjm-stage" for _, attributes in page.found) == 3
+        assert sum("cjm-off" in (a.get("class") or "") for _, a in page.found) == 2  # and legend
+
+
+def test_figures_carry_their_interval_and_n(lanes):
+    page = Page(draw_journey_map(**lanes).to_html("en"))
+    titles = [attributes["title"] for _, attributes in page.found if "title" in attributes]
+    assert any(
+        title == "Share of the people in the stage who were there · 53.8% (45.3%–62.2%) · n = 70 "
+        "· online"
+        for title in titles
+    )
+    assert all(
+        attributes.get("aria-label") for _, attributes in page.found if "title" in attributes
+    )
+
+
+def test_what_comes_from_data_is_escaped():
+    evil = '<img src=x onerror="alert(1)">'
+    table = stage_table(stage=[evil, "try"])
+    touchpoints = pd.DataFrame(
+        {
+            "stage": ["try"],
+            "touchpoint": [evil],
+            "customers": [50],
+            "share": [1.0],
+            "share_low": [0.9],
+            "share_high": [1.0],
+        }
+    )
+    html = draw_journey_map(Result(table), touchpoints=Result(touchpoints)).to_html("en")
+    assert "<img" not in html
+    assert html.count("&lt;img") >= 2
+    Page(html)
+
+
+def test_small_cells_are_hidden_in_the_map(lanes):
+    whole = draw_journey_map(**lanes)
+    assert "+0.83" in whole.to_html("en")
+    hidden = mask(whole, 5)
+    html = hidden.to_html("en")
+    assert "+0.83" not in html
+    assert "hidden: too few people" in html
+    Page(html)
+
+
+def test_a_stage_without_answers_leaves_a_gap_in_the_curve():
+    stages = pd.concat([stage_table(), stage_table(stage=["own", "love"])], ignore_index=True)
+    emotion = pd.DataFrame(
+        {
+            "stage": ["see", "own", "love"],
+            "answers": [9, 9, 9],
+            "emotion": [0.5, -0.5, 0.2],
+            "emotion_low": [0.4, -0.6, -0.1],
+            "emotion_high": [0.6, -0.4, 0.5],
+        }
+    )
+    html = draw_journey_map(Result(stages), emotion=Result(emotion)).to_html("en")
+    assert html.count('class="cjm-gap"') == 1
+    moods = [a["class"] for _, a in Page(html).found if a.get("class", "").startswith("cjm-point")]
+    assert moods == ["cjm-point cjm-good", "cjm-point cjm-bad cjm-under", "cjm-point cjm-unsure"]
+
+
+def test_a_map_of_nothing_says_so():
+    nobody = stage_table(customers=[0, 0], known_customers=[0, 0], progressed=[0, 0])
+    found = draw_journey_map(Result(nobody))
+    assert found.table.empty
+    assert found.finding("ja")
+    Page(found.to_html("ja"))
+
+
+def test_the_map_keeps_the_statements_behind_it(lanes):
+    found = draw_journey_map(**lanes)
+    assert set(lanes["stages"].sql) | set(lanes["emotion"].sql) <= set(found.sql)
+    assert len(set(found.sql)) == len(found.sql)
+    assert replace(found, segment=None).sql == found.sql
