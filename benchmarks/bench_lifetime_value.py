@@ -30,6 +30,7 @@ from cjkit.lifetime_value import (
 )
 
 DAYS = 730
+WEEKS = 105
 UNTIL = "2026-01-01"
 TRUTH = PurchaseModel(0.8, 50.0, 0.9, 2.5)
 
@@ -37,7 +38,7 @@ TRUTH = PurchaseModel(0.8, 50.0, 0.9, 2.5)
 def write_orders(customers: int, path: Path) -> int:
     """Simulate the orders of two years and write them; return how many lines."""
     engine = DuckDB()
-    batch = 100_000
+    batch = 50_000
 
     def batches() -> list[pd.DataFrame]:
         for first in range(0, customers, batch):
@@ -45,9 +46,10 @@ def write_orders(customers: int, path: Path) -> int:
             size = min(batch, customers - first)
             new = np.zeros(size)
             start = rng.uniform(0, DAYS - 1, size)
-            who, after = TRUTH.simulate(DAYS, new, new, new, rng)
-            who = np.concatenate([np.arange(size), who])
-            at = start[who] + np.concatenate([new, after])
+            counts = TRUTH.simulate(7, WEEKS, new, new, new, rng)
+            weeks = np.repeat(np.tile(np.arange(WEEKS), size), counts.ravel())
+            who = np.concatenate([np.arange(size), np.repeat(np.arange(size), counts.sum(axis=1))])
+            at = start[who] + np.concatenate([new, 7 * (weeks + rng.random(len(weeks)))])
             mean = 90 / rng.gamma(4, size=size)
             revenue = np.round(mean[who] * rng.gamma(6, size=len(who)) / 6, 2)
             inside = at < DAYS

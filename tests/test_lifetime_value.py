@@ -249,16 +249,17 @@ def test_simulated_customers_do_what_is_expected(rng, modified):
     model = PurchaseModel(0.8, 5.0, 0.9, 2.4, modified)
     n = 40_000
     history = (np.full(n, 3.0), np.full(n, 20.0), np.full(n, 30.0))
-    customers, after = model.simulate(26.0, *history, rng)
-    counts = np.bincount(customers, minlength=n)
+    by_step = model.simulate(6.5, 4, *history, rng)
+    counts = by_step.sum(axis=1)
     tolerance = 4 * counts.std() / n**0.5
     assert counts.mean() == pytest.approx(
         float(model.expected_purchases(26.0, 3, 20, 30)), abs=tolerance
     )
     bought = (counts > 0).mean()
     assert bought == pytest.approx(float(model.buy_probability(26.0, 3, 20, 30)), abs=0.01)
-    assert after.min() > 0
-    assert after.max() <= 26
+    discounted = (by_step @ 1.02 ** -np.arange(1.0, 5)).mean()
+    expected = float(model.discounted_purchases(6.5, 4, 0.02, 3, 20, 30))
+    assert discounted == pytest.approx(expected, abs=tolerance)
 
 
 def test_gradients_agree_with_finite_differences(rng):

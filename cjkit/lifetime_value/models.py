@@ -233,34 +233,25 @@ class PurchaseModel:
 
     def simulate(
         self,
-        horizon: float,
+        step: float,
+        steps: int,
         repeats: ArrayLike,
         recency: ArrayLike,
         age: ArrayLike,
         rng: np.random.Generator,
-    ) -> tuple[Counts, Floats]:
-        """Draw each customer's purchases within `horizon` after the observation.
+    ) -> Counts:
+        """Draw the purchases of each customer in each of `steps` steps after the observation.
 
-        Returns
-        -------
-        customer : array of int
-            For each purchase the place of its customer in the arrays.
-        after : array of float
-            When it comes, counted from the end of the observation.
+        Who is active buys at a steady pace, and stops for good after a number of purchases that is
+        geometric: what they buy is the smaller of the two. Shape: customers x steps.
         """
         x, tx, t = _arrays(repeats, recency, age)
-        pace = np.maximum(rng.gamma(self.r + x) / (self.alpha + t), 1e-300)
-        stop = rng.beta(self.a, self.b + x + self.modified)
-        clock = np.zeros(len(x))
-        active = np.flatnonzero(rng.random(len(x)) < self.probability_active(x, tx, t))
-        customers, times = [active[:0]], [clock[:0]]
-        while len(active):
-            clock[active] += rng.exponential(size=len(active)) / pace[active]
-            active = active[clock[active] <= horizon]
-            customers.append(active)
-            times.append(clock[active])
-            active = active[rng.random(len(active)) >= stop[active]]
-        return np.concatenate(customers), np.concatenate(times)
+        pace = rng.gamma(self.r + x) / (self.alpha + t)
+        stop = np.maximum(rng.beta(self.a, self.b + x + self.modified), 1e-12)
+        is_active = rng.random(len(x)) < self.probability_active(x, tx, t)
+        most = np.where(is_active, rng.geometric(stop), 0)
+        at_pace = np.cumsum(rng.poisson(pace[:, None] * step, (len(x), steps)), axis=1)
+        return np.diff(np.minimum(at_pace, most[:, None]), axis=1, prepend=0)
 
     def _log_odds_stopped(self, x: Floats, tx: Floats, t: Floats) -> Floats:
         survived = x + self.modified

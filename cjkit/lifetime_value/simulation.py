@@ -73,15 +73,15 @@ def simulate_totals(
     kept = np.divide(discounted, expected, where=expected > 0, out=np.ones_like(expected))
     centre = np.array([expected.sum(), _worth(discounted, money, history[0], spent).sum()])
 
+    discount = (1 + rate) ** -np.arange(1.0, steps + 1)
     totals = np.empty((DRAWS, 2))
     for place, (model, drawn) in enumerate(_draw_models(purchases, spend, rng)):
-        customers, after = model.simulate(horizon, *history, rng)
-        discount = (1 + rate) ** -np.ceil(after / step)
-        happened = np.array([len(customers), np.nan])
+        counts = model.simulate(step, steps, *history, rng)
+        bought = counts.sum(axis=1)
+        happened = np.array([bought.sum(), np.nan])
         if drawn is not None:
-            rates = drawn.draw_rates(history[0], spent, rng)
-            amounts = rng.gamma(drawn.p, size=len(customers)) / rates[customers]
-            happened[1] = amounts @ discount
+            amounts = rng.gamma(drawn.p * bought) / drawn.draw_rates(history[0], spent, rng)
+            happened[1] = amounts @ (counts @ discount / np.maximum(bought, 1))
         if scale > 1:
             mean = model.expected_purchases(horizon, *history)
             worth = _worth(mean * kept, drawn, history[0], spent)
