@@ -17,7 +17,7 @@ from cjkit import privacy
 from cjkit.checks import CjkitError
 from cjkit.engine import DuckDB
 from cjkit.project import read_project
-from cjkit.sources import land, read_mappings
+from cjkit.sources import describe, land, read_mappings
 from cjkit.sources.ids import make_keys, normalise_id
 from cjkit.sources.mapping import Id
 
@@ -135,6 +135,7 @@ def utc(text):
         ('["%Y/%m/%d %H:%M", "iso"]', "2024-05-01T09:58:12Z", "2024-05-01 09:58:12"),
         ('"hours", since = "2018-07-01T00:00:00"', "1.5", "2018-06-30 16:30"),
         ('"iso", plus = { value = 2, unit = "days" }', "2024-05-01", "2024-05-02 15:00"),
+        ('"iso", precision = "day"', "2024-05-01 23:58:00", "2024-04-30 15:00"),
     ],
 )
 def test_times_are_read_as_they_are_declared(company, how, written, expected):
@@ -197,6 +198,9 @@ def test_the_precision_of_a_time_is_kept(company):
     company.sources.clear()
     company.source("web", "in/a.csv", file + EVENTS.replace('"iso"', '"%Y-%m-%d"'))
     assert company.rows("events")["time_precision"].tolist()[0] == "day"
+    company.sources.clear()
+    company.source("web", "in/a.csv", file + EVENTS.replace('"iso"', '"iso", precision = "day"'))
+    assert company.rows("events")["time_precision"].tolist() == ["day"] * 3
 
 
 @pytest.mark.parametrize(
@@ -553,6 +557,19 @@ def test_what_a_killed_run_left_is_removed(company):
     left = folder.with_name(".partial-999999999-abc")
     left.mkdir()
     assert company.land().made == 0 and not left.exists()
+
+
+def test_describe_looks_at_every_file_and_reads_none(company):
+    company.write("in/1.csv", "at,name,id,rest\n2024-01-01,a,1,\n")
+    company.write("in/2.csv", "at,nam,id\n2024-01-01,a,1\n")
+    company.write("in/3.csv", "")
+    company.source("web", "in/*.csv", '[file]\ntime_zone = "UTC"\n[ids]\nlogin = "id"' + EVENTS)
+    good, wrong, empty = describe(company.project)
+    assert (good.source, good.file, good.size, good.format) == ("web", "in/1.csv", 32, "csv")
+    assert (good.unmapped, good.problems) == (("rest",), ())
+    assert "column 'name' is not in" in wrong.problems[0] and "'nam'" in wrong.problems[0]
+    assert "is empty" in empty.problems[0]
+    assert not company.project.state_folder.exists()
 
 
 def test_ids_stay_hidden_unless_the_project_says_plain(company):

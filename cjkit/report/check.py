@@ -10,7 +10,7 @@ from cjkit import labels, sources
 from cjkit.checks import CjkitError
 from cjkit.labels import display_name, format_number
 from cjkit.project import Project
-from cjkit.report.plan import notebook_files, plan_notebooks
+from cjkit.report.plan import counted, notebook_files, plan_notebooks
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Checked:
 
 
 def check_project(project: Project) -> Checked:
-    """Look at the input files, mappings, notebooks and display names of a project, reading no data.
+    """Look at the heads of input files, mappings, notebooks and display names: no data are read.
 
     Parameters
     ----------
@@ -54,13 +54,16 @@ def check_project(project: Project) -> Checked:
 
     files = attempt(Project.input_files)
     mappings = attempt(sources.read_mappings)
+    if files and mappings:
+        looks = sources.describe(project)
+        faults += [problem for look in looks for problem in look.problems]
     notebooks = attempt(notebook_files)
     if notebooks:
         attempt(lambda project: plan_notebooks(project, (), {}))
     lines = []
     for name, paths in files.items():
         size = format_number(sum(path.stat().st_size for path in paths) / 1e6, "en", digits=1)
-        count = f"{len(paths)} file{'s' if len(paths) != 1 else ''}"
+        count = counted(len(paths), "file")
         system = mappings[name].system if name in mappings else "no valid mapping"
         lines.append(f"{name:<20} {count:>9} {size:>10} MB  {system}")
     lines += [f"notebook {name}" for name in notebooks]

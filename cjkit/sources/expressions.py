@@ -207,7 +207,12 @@ def instant(given: str, value: Value, zone: str | None, columns: Columns) -> str
     if value.plus is not None:
         more = number(columns(value.plus.column)) if value.plus.column else repr(value.plus.value)
         found = f"{found} + {_rounded(f'{more} * {UNITS[value.plus.unit]}')}"
-    return f"case when {found} between {_FIRST_US} and {_LAST_US} then {found} end"
+    found = f"case when {found} between {_FIRST_US} and {_LAST_US} then {found} end"
+    if value.precision != "day":
+        return found
+    there = text(zone or "UTC")
+    local = f"timezone({there}, cast(make_timestamp({found}) as timestamptz))"
+    return f"epoch_us(timezone({there}, date_trunc('day', {local})))"
 
 
 def _instant(given: str, time: str, since: str | None, zone: str | None) -> str:
@@ -268,6 +273,8 @@ def _day(given: str, value: Value, zone: str | None) -> str:
 
 def precision(given: str, value: Value, zone: str | None) -> str:
     """Write how exact a time is: 'day' where only a day was written, else 'second'."""
+    if value.precision is not None or value.plus is not None:
+        return text(value.precision or "second")
     cases = []
     for time in value.times:
         is_day = "false"
@@ -277,4 +284,4 @@ def precision(given: str, value: Value, zone: str | None) -> str:
             is_day = "false" if any(part in time for part in _CLOCK) else "true"
         said = f"{_instant(given, time, value.since, zone)} is not null"
         cases.append(f"when {said} then case when {is_day} then 'day' else 'second' end")
-    return f"case {' '.join(cases)} end" if value.plus is None else "'second'"
+    return f"case {' '.join(cases)} end"

@@ -144,7 +144,7 @@ def land(project: Project, engine: DuckDB, *, pseudonym: Pseudonym | None = None
     for name, mapping in mappings.items():
         looked_up = [digests[p] for rule in mapping.lookups.values() for p in files[rule.source]]
         for path in files[name]:
-            shown = _shown(path, project.folder)
+            shown = shown_name(path, project.folder)
             fingerprint = _digest(
                 [
                     LANDING_VERSION,
@@ -178,7 +178,7 @@ def land(project: Project, engine: DuckDB, *, pseudonym: Pseudonym | None = None
     return Landed(tuple(folders), tuple(ledgers), made)
 
 
-def _shown(path: Path, folder: Path) -> str:
+def shown_name(path: Path, folder: Path) -> str:
     """Return a file's name as the project's folder sees it; elsewhere, its folder and name."""
     is_inside = path.is_relative_to(folder)
     return (path.relative_to(folder) if is_inside else Path(*path.parts[-2:])).as_posix()

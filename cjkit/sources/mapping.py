@@ -228,6 +228,7 @@ class Value(Text):
     when: Claim | None = None
     time: str | tuple[str, ...] | None = None
     since: str | None = None
+    precision: Literal["day", "second"] | None = None
     plus: Plus | None = None
     nulls: tuple[str, ...] = ()
     codes: Mapping[str, Constant] | None = None
@@ -264,8 +265,9 @@ class Value(Text):
             raise ValueError("else goes with codes")
         if (self.since is not None) != any(time in UNITS for time in self.times):
             raise ValueError("since goes with time = 'hours' (or another unit), and only with it")
-        if self.plus is not None and self.time is None:
-            raise ValueError("plus goes with time")
+        for key in ("plus", "precision"):
+            if getattr(self, key) is not None and self.time is None:
+                raise ValueError(f"{key} goes with time")
         return self
 
 

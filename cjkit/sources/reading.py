@@ -66,10 +66,7 @@ def read_records(
         When the file is empty, is not in its encoding or format, lacks a column, or holds not one
         record that can be read. Ragged rows and damaged lines are no error: they are counted.
     """
-    try:
-        reading = _open_file(engine, path, rule, wanted, workspace)
-    except OSError as error:
-        raise CjkitError(f"{path} cannot be read: {error.strerror or error}.") from error
+    reading = open_file(engine, path, rule, wanted, workspace)
     form = format_of(path, rule)
     # || keeps a missing text missing, which marks the records that could not be read.
     hashed = f"md5_number_lower({text(salt)} || record_text) as record_hash"
@@ -133,6 +130,16 @@ def words_of(error: Exception) -> str:
     """Return what an error of the engine says, without SQL and the advice on its own options."""
     said = re.split(r"\n+(?:LINE \d+:|Possible)", str(error), maxsplit=1)[0]
     return said.replace("\n", " ").strip()
+
+
+def open_file(
+    engine: DuckDB, path: Path, rule: FileRule, wanted: Sequence[str], workspace: Path
+) -> Reading:
+    """Look at the head of a file and say how the engine reads it; as `read_records`, without it."""
+    try:
+        return _open_file(engine, path, rule, wanted, workspace)
+    except OSError as error:
+        raise CjkitError(f"{path} cannot be read: {error.strerror or error}.") from error
 
 
 def _open_file(
