@@ -278,15 +278,14 @@ def _check(given: argparse.Namespace) -> int:
 
 def _runs(given: argparse.Namespace) -> int:
     from cjkit.report.index import read_runs, report_home
+    from cjkit.report.plan import counted
 
     home = report_home(_read(given), given.output)
     latest = os.path.realpath(home / "latest")
     for run in read_runs(home):
         mark = "*" if latest == os.path.realpath(home / run["run"]) else " "
-        count = format_number(len(run["notebooks"]), "en")
-        print(
-            f"{mark} {run['run']}  as of {run['as_of']}  {count} notebooks  {run['seconds']:.0f} s"
-        )
+        ran = counted(len(run["notebooks"]), "notebook")
+        print(f"{mark} {run['run']}  as of {run['as_of']}  {ran}  {run['seconds']:.0f} s")
     return 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import os
 import re
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,11 +13,16 @@ import pandas as pd
 
 from cjkit import labels, privacy
 from cjkit.checks import CjkitError, nearest
-from cjkit.cleansing.gate import Prepared, parse_as_of, prepare
+from cjkit.cleansing.gate import Prepared, parse_as_of, prepare, read_prepared
 from cjkit.cleansing.results import Quality, read_quality
 from cjkit.engine import DuckDB, Table, text
 from cjkit.events import CONTRACT, Period
 from cjkit.project import Project, read_project
+
+PREPARED = "CJKIT_PREPARED"
+"""Names, while a report runs, the folder of the one prepared log that all its notebooks open."""
+JOBS = "CJKIT_JOBS"
+"""Says how many notebooks run at a time, which share memory and threads."""
 
 _SAVED = "saved"
 
@@ -142,12 +148,10 @@ def open_log(
     >>> log.events.count()  # doctest: +SKIP
     """
     read = read_project(find_project(project))
-    prepared = prepare(read, as_of=parse_as_of(as_of))
-    engine = DuckDB(
-        threads=read.engine.threads,
-        memory=read.engine.memory,
-        spill=read.state_folder / "spill",
-    )
+    handed = os.environ.get(PREPARED)
+    prepared = read_prepared(Path(handed)) if handed else prepare(read, as_of=parse_as_of(as_of))
+    threads, memory = _share(read, jobs=int(os.environ.get(JOBS, "1")))
+    engine = DuckDB(threads=threads, memory=memory, spill=read.state_folder / "spill")
     paths = {table: prepared.folder / f"{table}.parquet" for table in CONTRACT}
     paths |= {path.stem: path for path in sorted((prepared.folder / _SAVED).glob("*.parquet"))}
     for name, path in paths.items():
@@ -158,6 +162,24 @@ def open_log(
     privacy.set_min_cell(read.privacy.min_cell)
     period, previous = read.periods(prepared.as_of)
     return Log(read, engine, prepared, prepared.as_of, period, previous)
+
+
+def _share(project: Project, *, jobs: int) -> tuple[int | None, str | None]:
+    """Return the threads and memory of one of `jobs` engines that run at a time.
+
+    What the project file does not limit, the machine does: all cores, and 80% of its memory.
+    """
+    if jobs == 1:
+        return project.engine.threads, project.engine.memory
+    threads = project.engine.threads or os.cpu_count() or 1
+    size = re.fullmatch(r"([\d.]+) ?(\w+)", project.engine.memory or "")
+    whole, unit = (float(size[1]), size[2]) if size else (_machine_memory() * 0.8 / 1e6, "MB")
+    return max(1, threads // jobs), f"{whole / jobs:.3f}{unit}"
+
+
+def _machine_memory() -> int:
+    """Return the bytes of this machine's memory."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def find_project(given: str | Path) -> Path:

@@ -34,7 +34,7 @@ from cjkit.report.cards import write_card
 from cjkit.report.show import HEADLINE, style
 
 TEMPLATES = Path(str(resources.files(__package__))) / "templates"
-BRIEF_FINDINGS = 8
+BRIEF_FINDINGS = 5
 PAGE_WORDS = (
     *("skip", "code", "print", "contents", "overview", "in_brief", "parameters", "live_only"),
     *("other_pages", "key_figures", "reports", "cannot", "past_runs", "about_run"),

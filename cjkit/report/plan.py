@@ -100,6 +100,17 @@ def plan_notebooks(
     ]
 
 
+def counted(number: int, thing: str) -> str:
+    """Write a number of things.
+
+    Examples
+    --------
+    >>> counted(1, "notebook"), counted(6, "notebook")
+    ('1 notebook', '6 notebooks')
+    """
+    return f"{number} {thing}{'' if number == 1 else 's'}"
+
+
 def notebook_files(project: Project) -> dict[str, Path]:
     """Return the files of a project's notebooks by name: the kit's, and its own './path.ipynb'.
 

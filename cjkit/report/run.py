@@ -26,6 +26,7 @@ import pandas as pd
 from cjkit import labels, privacy
 from cjkit.checks import CjkitError
 from cjkit.cleansing import Prepared, prepare
+from cjkit.cleansing.log import JOBS, PREPARED
 from cjkit.engine import DuckDB, text
 from cjkit.events import Period
 from cjkit.labels import Language, format_date, format_number, format_percent, label
@@ -33,7 +34,7 @@ from cjkit.project import Project
 from cjkit.report.execute import Kernels, execute
 from cjkit.report.export import Chapter, Edition, Words, read_chapter, say_in, write_page
 from cjkit.report.index import point_latest, read_runs, report_home, write_chooser, write_home
-from cjkit.report.plan import Planned, notebook_files, plan_notebooks
+from cjkit.report.plan import Planned, counted, notebook_files, plan_notebooks
 
 CELL_TIMEOUT = 1800.0
 STALE_AFTER = 24 * 3600
@@ -112,7 +113,7 @@ def run_report(
     home = report_home(project, output)
     home.mkdir(parents=True, exist_ok=True)
     _sweep(home)
-    say(f"{project.project.id}: {len(plan)} notebooks, {jobs} at a time")
+    say(f"{project.project.id}: {counted(len(plan), 'notebook')}, {jobs} at a time")
     prepared = prepare(project, as_of=as_of)
     say(f"{'log prepared':<24}{time.monotonic() - clock:8.1f} s")
 
@@ -125,7 +126,8 @@ def run_report(
         environment = {
             "CJKIT_REPORT": "1",
             "CJKIT_LANGUAGES": ",".join(spoken),
-            "CJKIT_JOBS": str(jobs),
+            JOBS: str(jobs),
+            PREPARED: str(prepared.folder.resolve()),
         }
         kernels = Kernels(scratch, environment)
 
@@ -275,7 +277,7 @@ def _run_all(
             raise
     if failures:
         told = [failures[planned.name] for planned in plan if planned.name in failures]
-        said = f"{len(told)} of {len(plan)} notebooks failed, and nothing was published."
+        said = f"{len(told)} of {counted(len(plan), 'notebook')} failed, and nothing was published."
         raise CjkitError("\n\n".join([said, *told]))
     return [chapters[planned.name] for planned in plan]
 
