@@ -1,11 +1,16 @@
 """The mapping language: what it takes, and how it refuses the rest."""
 
+import re
+import textwrap
+import tomllib
 from pathlib import Path
 
 import pytest
 
+from cjkit import sources
 from cjkit.checks import CjkitError
 from cjkit.sources import read_mapping, shipped_mappings
+from cjkit.sources.mapping import Condition, FileRule, Filter, Id, Lookup, Plus, Row, Value
 
 
 def mapping(**changes):
@@ -172,3 +177,13 @@ def test_an_unknown_mapping_is_named_with_the_nearest(tmp_path):
     (tmp_path / "x.toml").write_bytes("system = '店'".encode("cp932"))
     with pytest.raises(CjkitError, match="is not UTF-8"):
         read_mapping("./x.toml", folder=tmp_path, place="sources.web.mapping")
+
+
+def test_the_reference_names_every_key_and_its_example_holds_together():
+    reference = sources.__doc__
+    example = textwrap.dedent(reference.split("::\n\n")[1].split("[file]: how")[0])
+    assert len(read(tomllib.loads(example)).rows) == 1
+    for model in (FileRule, Lookup, Id, Filter, Row, Value, Condition, Plus):
+        for name, field in model.model_fields.items():
+            key = field.alias or name
+            assert re.search(rf"[`\[.{{ ]{key}[`\]]|{key} = ", reference), f"{model}: {key}"

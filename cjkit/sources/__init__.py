@@ -1,4 +1,128 @@
-"""Sources: the exports of a company's systems become rows of the contract, by declaration alone."""
+"""Sources: the exports of a company's systems become rows of the contract, by declaration alone.
+
+A *mapping* says in TOML what the columns of one system's exports mean. A new system is a new
+mapping, not new code. `shipped_mappings()` lists those that come with cjkit; your own stands in a
+file beside `journey.toml` (`mapping = "./till.toml"`) or in it (`[sources.till.mapping]`).
+`python -m cjkit check journey.toml` says all that is wrong with it, before anything is read.
+
+A whole mapping
+---------------
+::
+
+    system = "Till receipts"                # in words, for people
+
+    [file]
+    encoding = "cp932"
+    time_zone = "Asia/Tokyo"
+
+    [ids]                                   # who the person on a record is
+    loyalty = "card_no"
+    email = { column = "mail", normalise = "email" }
+
+    [[filter]]                              # records left out, counted under this name
+    name = "training_mode"
+    when = { column = "mode", is = ["training"] }
+
+    [[row]]                                 # what each other record becomes
+    table = "orders"
+    [row.columns]
+    order_id = "receipt_no"
+    line_no = "line_no"
+    ordered_at = { column = "paid_at", time = "%Y/%m/%d %H:%M" }
+    revenue = { multiply = ["unit_price", "quantity"] }
+    is_return = { when = { column = "kind", is = ["return", "void"] } }
+    channel = { value = "store" }
+
+[file]: how the files are written
+---------------------------------
+==============  ===================================================================================
+`format`        `csv`, `ndjson` (one object a line), `json`, `parquet`, `excel`. Left out, the end
+                of each file's name decides.
+`encoding`      Any that Python knows, `utf-8` where left out. A byte order mark decides by itself.
+`delimiter`     CSV: what divides cells, `,` where left out.
+`header_row`    CSV and Excel: the line that holds the column names, 1 where left out.
+`skip_rows`     CSV and Excel: how many rows after it are no data.
+`sheet`         Excel: the sheet, the first where left out.
+`records`       JSON: where the list of records is, such as `data.results`. Left out, the file is
+                one list, or one object after another.
+`nulls`         Texts that mean missing, such as `["null", "(not set)"]`; empty ones always do.
+`time_zone`     The zone of times that do not say theirs.
+==============  ===================================================================================
+
+Names of columns
+----------------
+A column is named as its header has it; upper and lower case may differ. In JSON, and in cells or
+Parquet columns that hold JSON, lists or structures, dots lead inside and numbers count from 0:
+`geo.country`, `items.0.price`. A missing column is an error. In JSON, which leaves out what is
+empty, it is one where a required column needs it and no record of the file has it.
+
+[ids]: who the person is
+------------------------
+`namespace = column`, the most trusted first. The first id that a record has names its person; all
+that it has are linked. A namespace needs its `[identity.<namespace>]` in journey.toml. `normalise`
+says how spellings are made one: `text` (NFKC, spaces at both ends; where left out), `email` (and
+lower-case), `phone` (digits; with `country_code = "81"` a leading 0 becomes +81), or `exact`. Ids
+are landed as keyed hashes only. Customers whose e-mail is at one of `[company] staff_domains` get
+`is_staff`.
+
+[[filter]] and `when`: conditions
+---------------------------------
+A condition names a `column` and holds when all that it says does: `is = [...]`, `is_not = [...]`,
+`starts_with`, `ends_with`, `contains`, `matches` (a regular expression, anywhere in the text),
+`present = true`, `below`, `above` (numbers). Only `is_not` and `present = false` hold of what is
+missing. `{ not = {...} }` turns one around; a list of conditions holds when all do. The first
+filter that holds takes the record out. Records that no [[row]] applies to are counted as `no_row`.
+
+[[row]]: what a record becomes
+------------------------------
+Every [[row]] makes one row of its `table` from each record that its `when` (all, where left out)
+holds of. `ids` chooses and orders namespaces for this row; `[]` means that it has no person.
+`unique` names columns, or namespaces, whose values together name the thing that the row is about:
+the same values again are the same thing. `[row.columns]` fills columns of the contract
+(`cjkit.events.CONTRACT`); beside them `x_*`, and any name for customers.
+
+[row.columns]: where values come from
+-------------------------------------
+=========================================  =========================================================
+`"amount"`                                 the column, read as the contract's column wants it
+`{ column = "amount", ... }`               the same, with more to say
+`{ value = "email" }`                      always this
+`{ join = ["a", "b"], separator = "-" }`   texts joined; a missing part leaves its place empty
+`{ first = ["mail", "contact_mail"] }`     the first that is not missing
+`{ multiply = ["n", "price"] }`            numbers; also `add`, `subtract`; missing where a part is
+`{ when = {...} }`                         whether a condition holds
+=========================================  =========================================================
+
+More to say of a text (`column`, `join`, `first`):
+
+`codes = { open = "open_email" }`
+    What each text stands for; `""` stands for missing. For other texts `else` stands, and where
+    there is none the row is set aside as `unknown_code`.
+`nulls = ["118"]`
+    Texts that mean missing here.
+`numbers = true`
+    A column that the contract does not know holds numbers. Numbers may have full-width digits, a
+    currency, commas between thousands, and parentheses or a triangle for minus. A comma is never a
+    decimal point.
+`time = "..."`
+    How a time is written; a list is tried in order. `iso` (`2024-05-01T09:58:12Z`, `2024-05-01
+    09:58`, `2024/5/1`, with an offset or without), `epoch_s`, `epoch_ms`, `epoch_us`, a pattern
+    such as `%Y/%m/%d %H:%M` (`%z` for an offset), or a unit (`hours`, `days`, ...) counted from
+    `since = "2018-07-01T00:00:00Z"`. A time without a zone is in `file.time_zone`; without that
+    it is refused. A time that the clocks skipped counts on as if they had not been put forward;
+    one that came twice is the second. A day stands at its local midnight, and is kept as a day
+    (`time_precision`); `precision = "day"` makes a day of a time.
+`plus = { column = "valid_days", unit = "days" }`
+    What is added to a time; also `value = 30`.
+
+A value that is there and cannot be read is missing, and its row says so (`unreadable`).
+
+[lookup.<name>]: columns of another source
+------------------------------------------
+`source = "offers"`, `key = "id"` (there), `on = "offer_id"` (here): the columns of the first record
+there with this key can be named as `<name>.<column>`. A source that is only looked up needs no
+[[row]].
+"""
 
 from cjkit.sources.checking import read_mapping, shipped_mappings
 from cjkit.sources.describing import FileLook, describe
