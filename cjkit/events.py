@@ -361,7 +361,8 @@ def _find_column(engine: Engine, events: Table, by: str) -> tuple[str | None, st
     if "." in by:
         table, name = by.split(".", 1)
         if table not in engine.tables():
-            raise unknown_name("by: table", table, engine.tables(), where="the log")
+            unknown = unknown_name("by: table", table, engine.tables(), where="the log")
+            raise CjkitError(f"{unknown} Another notebook may make it, by log.save({table!r}, ...).")
         columns = engine.columns(table)
         if name not in columns or "customer_id" not in columns:
             usable = set(columns) - {"customer_id"} if "customer_id" in columns else set()
