@@ -34,6 +34,7 @@ from cjkit.engine import DuckDB
 from cjkit.events import CONTRACT, local_midnight_us
 from cjkit.privacy import pseudonym_sql, read_key
 from cjkit.project import Project, read_project
+from cjkit.sources import Landed
 
 
 @dataclass(frozen=True)
@@ -95,13 +96,18 @@ def prepare(project: str | Path | Project, *, as_of: str | datetime.date | None 
             folder = state / "prepared" / mark
             if is_new := not (folder / "gate.json").is_file():
                 with published(folder) as partial:
-                    _run(rows.open_landing(engine, project, landed), partial, chosen)
+                    cleanse(engine, project, landed, partial, chosen)
             prune(state / "prepared", folder)
         finally:
             engine.close()
+    return read_prepared(folder, is_new=is_new)
+
+
+def read_prepared(folder: Path, *, is_new: bool = False) -> Prepared:
+    """Return the prepared log that is in `folder`, which is named after its fingerprint."""
     facts = json.loads((folder / "gate.json").read_text(encoding="utf-8"))
     day = datetime.date.fromisoformat(facts["as_of"])
-    return Prepared(folder, mark, day, is_new, facts)
+    return Prepared(folder, folder.name, day, is_new, facts)
 
 
 def _pseudonym(project: Project) -> Callable[[str], str] | None:
@@ -132,9 +138,15 @@ def parse_as_of(given: str | datetime.date | None) -> datetime.date | None:
         raise CjkitError(f"as_of={given!r} is no day: write one such as '2026-11-01'.") from error
 
 
-def _run(landing: Landing, folder: Path, chosen: datetime.date | None) -> None:
-    """Take the steps of the gate and write all that a log is made of into `folder`."""
-    engine, project = landing.engine, landing.project
+def cleanse(
+    engine: DuckDB,
+    project: Project,
+    landed: Landed,
+    folder: Path,
+    chosen: datetime.date | None,
+) -> None:
+    """Take the steps of the gate over what has landed, and write all of a log into `folder`."""
+    landing = rows.open_landing(engine, project, landed)
     for table in CONTRACT:
         rows.find_row_faults(landing, table)
         rows.find_repeated_rows(engine, table)
@@ -142,8 +154,7 @@ def _run(landing: Landing, folder: Path, chosen: datetime.date | None) -> None:
     people.withhold(landing)
     people.set_aside_people(landing)
     sales.settle_orders(landing)
-    if rows.is_made(landing, "orders"):
-        sales.match_sales(landing)
+    sales.match_sales(landing)
     people.flag_order_of_events(landing)
     shifts = quality.find_clock_shifts(landing)
     people.merge_profiles(landing)

@@ -113,8 +113,8 @@ class Quarantine:
     ----------
     table : DataFrame
         `check` (the rule), `reason` (the same, for its sentence), `dimension`, `outcome`
-        ('flagged': kept), `rows` (that fail the rule), `decided` (rows that it set aside: the first rule a row fails
-        does), `share` of all rows of the tables that it looks at; most rows first.
+        ('flagged': kept), `rows` (that fail the rule), `decided` (rows that it set aside: the first
+        rule a row fails does), `share` of all rows of the tables that it looks at; most rows first.
     """
 
     table: pd.DataFrame

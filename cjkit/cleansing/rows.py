@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -89,6 +89,8 @@ class Landing:
         One row for each file: `source`, `file`, `read`, `mapped`, `filtered`, `unreadable` records.
     filtered : DataFrame
         `source`, `file`, `filter`, `records`: which line of a mapping took records out.
+    columns : mapping from table to frozenset of str
+        The columns that its files have; those that they lack are missing in every row.
     """
 
     engine: DuckDB
@@ -96,6 +98,7 @@ class Landing:
     files: pd.DataFrame
     records: pd.DataFrame
     filtered: pd.DataFrame
+    columns: Mapping[str, frozenset[str]]
 
 
 def open_landing(engine: DuckDB, project: Project, landed: Landed) -> Landing:
@@ -108,6 +111,7 @@ def open_landing(engine: DuckDB, project: Project, landed: Landed) -> Landing:
     """
     order = {name: place for place, name in enumerate(project.sources)}
     files: list[dict[str, Any]] = []
+    found: dict[str, frozenset[str]] = {}
     for table in CONTRACT:
         paths: list[Path] = []
         for folder, ledger in zip(landed.folders, landed.ledgers, strict=True):
@@ -123,7 +127,7 @@ def open_landing(engine: DuckDB, project: Project, landed: Landed) -> Landing:
                     }
                 )
                 paths.append(path)
-        _make_view(engine, project, table, paths)
+        found[table] = _make_view(engine, project, table, paths)
     edges = [folder / "edges.parquet" for folder in landed.folders]
     _make_edges(engine, [path for path in edges if path.is_file()])
     columns = ["table", "file_no", "source", "source_no", "file", "made"]
@@ -143,6 +147,7 @@ def open_landing(engine: DuckDB, project: Project, landed: Landed) -> Landing:
             ],
             columns=["source", "file", "filter", "records"],
         ),
+        columns=found,
     )
 
 
@@ -172,8 +177,13 @@ def _record_ledger(ledgers: Iterable[Ledger]) -> pd.DataFrame:
     return table
 
 
-def _make_view(engine: DuckDB, project: Project, table: str, paths: Sequence[Path]) -> None:
-    """Give the files of one table one view with every column of the contract, each of its type."""
+def _make_view(
+    engine: DuckDB, project: Project, table: str, paths: Sequence[Path]
+) -> frozenset[str]:
+    """Give the files of one table one view with every column of the contract, each of its type.
+
+    Return the columns that the files have: the others are missing in every row.
+    """
     expected = CONTRACT[table].columns | PROVENANCE
     if paths:
         listed = ", ".join(text(str(path)) for path in paths)
@@ -197,6 +207,7 @@ def _make_view(engine: DuckDB, project: Project, table: str, paths: Sequence[Pat
         f"select {whole}, {_time_sql(table, project)} as time_us "
         f"from (select {row_id} as row_id, {', '.join(chosen)} from {read}) as rows",
     )
+    return frozenset(found)
 
 
 def extra_columns(engine: DuckDB, table: str) -> list[str]:
@@ -262,7 +273,7 @@ def find_row_faults(landing: Landing, table: str) -> None:
     kept = [
         text(name)
         for name, source in landing.project.sources.items()
-        if source.duplicates == "keep" or table == "customers"
+        if source.duplicates == "keep"
     ]
     landing.engine.materialize(
         f"facts {table}",
@@ -333,10 +344,7 @@ def _key_sql(table: str) -> str:
     """Write the SQL of the hash under which a row may stand only once in its source.
 
     That is what the mapping declares as `unique`; else the key of the contract, where it is mapped.
-    Customers have none: records of one person are merged once it is known who they are.
     """
-    if table == "customers":
-        return "cast(null as ubigint)"
     own = [name for name in CONTRACT[table].key if name in CONTRACT[table].columns]
     declared = "when unique_key is not null then hash(source, row_rule, unique_key)"
     if not own:
@@ -359,10 +367,12 @@ def find_repeated_rows(engine: DuckDB, table: str) -> None:
     """Mark exact repeats of a record, and rows whose key another row already has; the first stays.
 
     A record that stands again in its file is a `duplicate_row`; in another file too, unless it has
-    a key. Equal records of a source with `duplicates = "keep"` are none, nor those of customers,
-    which are merged by person. A key that stands again within a file is a `duplicate_key`; in
-    another file it is the same thing exported twice, a `repeated_export`.
+    a key. Equal records of a source with `duplicates = "keep"` are none. A key that stands again
+    within a file is a `duplicate_key`; in another file it is the same thing exported twice, a
+    `repeated_export`. Records of customers are not looked at: they are merged by person.
     """
+    if table not in RULE["duplicate_row"].tables:
+        return
     facts = f'"facts {table}"'
     engine.materialize(
         "repeated",

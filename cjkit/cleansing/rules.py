@@ -62,13 +62,14 @@ def _tables(holds: Callable[[str], object]) -> tuple[str, ...]:
 
 
 _ALL = tuple(CONTRACT)
+_BUT_CUSTOMERS = _tables(lambda table: table != "customers")
 _TIMED = _tables(lambda table: CONTRACT[table].time in CONTRACT[table].required)
 _LOOSELY_TIMED = _tables(lambda table: CONTRACT[table].time and table not in _TIMED)
 _PERSONAL = _tables(lambda table: CONTRACT[table].person != "none")
 _IMPOSSIBLE = "time_us < {started_us} or time_us >= {future_us}"
 
 RULES: tuple[Rule, ...] = (
-    Rule("duplicate_row", "uniqueness", "quarantined", _ALL),
+    Rule("duplicate_row", "uniqueness", "quarantined", _BUT_CUSTOMERS),
     Rule(
         "unreadable_value",
         "validity",
@@ -143,8 +144,8 @@ RULES: tuple[Rule, ...] = (
         ("metric", "score", "score_max"),
         "score < 0 or score > score_max or metric not in {metrics}",
     ),
-    Rule("duplicate_key", "uniqueness", "quarantined", _ALL),
-    Rule("repeated_export", "", "merged", _ALL),
+    Rule("duplicate_key", "uniqueness", "quarantined", _BUT_CUSTOMERS),
+    Rule("repeated_export", "", "merged", _BUT_CUSTOMERS),
     Rule("retracted", "", "retracted", _PERSONAL, ("customer_id",)),
     Rule("withheld", "", "withheld", _PERSONAL, ("customer_id",)),
     Rule("staff", "validity", "quarantined", _PERSONAL, ("customer_id",)),

@@ -8,7 +8,7 @@ one `purchase` event, and its returned lines one `return` event.
 from __future__ import annotations
 
 from cjkit.checks import microseconds
-from cjkit.cleansing.rows import DAY_US, IS_RETURN, Landing, mark
+from cjkit.cleansing.rows import DAY_US, IS_RETURN, Landing, is_made, mark
 from cjkit.cleansing.rules import IS_CLEAN
 from cjkit.engine import text
 from cjkit.events import PURCHASE, RETURN
@@ -64,7 +64,8 @@ def match_sales(landing: Landing) -> None:
     customer and amount that is nearest in time, at most `[orders] match_within` away (on the same
     day, where the report only has a day). It is merged
     (`sale_report`); a report that no order answers is `sale_without_order`. Where several reports
-    belong to one order, the earliest that says a place counts.
+    belong to one order, the earliest that says a place counts. Without any orders nothing is
+    matched: purchases stand as they are reported.
     """
     engine = landing.engine
     within = microseconds(landing.project.orders.match_within, name="orders.match_within")
@@ -82,7 +83,7 @@ def match_sales(landing: Landing) -> None:
             from "landed events" as rows
             join "facts events" as facts on facts.row_id = rows.row_id and {IS_CLEAN}
             join people on people.person_key = rows.person_key
-            where rows.event = {text(PURCHASE)}""",
+            where rows.event = {text(PURCHASE)} and {is_made(landing, "orders")}""",
     )
     engine.materialize(
         "matched",
