@@ -196,6 +196,17 @@ def test_emotion_of_a_stage_is_the_mean_of_all_its_answers(journeys):
     assert measure_emotion(feedback).table["stage"].unique().tolist() == [MISSING]
 
 
+def test_events_that_are_left_out_leave_no_trace(journeys):
+    assert entered(journeys, without=["look"]) == {
+        "see": (0, 0, 0),
+        "try": (3, 3, 1),
+        "own": (1, 1, 0),
+    }
+    table = measure_touchpoints(journeys, stages=STAGES, without=["taste"]).table
+    ann = table.set_index("touchpoint").loc["site", "wait_p50_us"]
+    assert ann == 2.5 * HOUR_US  # 1 hour to her next look, 4 to her purchase
+
+
 def test_emotion_of_a_period(journeys):
     feedback = answers(
         journeys.engine, [("ann", "site", "csat", 5, 0), ("ann", "site", "csat", 1, 9)]
@@ -266,30 +277,60 @@ def test_low_scores_are_compared_within_their_stage(journeys):
     assert row["other_rate"] == 0.1
 
 
-def slow_drop_offs(log, silence):
-    """Look at each person at each touchpoint: whether silence followed any event there."""
-    last = log["occurred_us"].max()
+def slow_drop_offs(log, silence, without=()):
+    """Walk each person's journeys: at which touchpoint they were, and where they ended."""
+    known = log["occurred_us"].max() - silence * HOUR_US
     found = {}
     log = log.assign(event_id=range(len(log))).sort_values(["occurred_us", "event_id"])
+    log = log[~log["event"].isin(without)]
     for _, own in log.groupby("customer_id"):
-        own = own.assign(wait=own["occurred_us"].shift(-1) - own["occurred_us"])
-        own = own[own["stage"].isin(STAGES) & (own["occurred_us"] <= last - silence * HOUR_US)]
-        for key, there in own.groupby(["stage", "touchpoint"]):
-            is_quiet = there["wait"].isna() | (there["wait"] > silence * HOUR_US)
-            people, lost = found.get(key, (0, 0))
-            found[key] = people + 1, lost + bool((is_quiet & (there["event"] != "buy")).any())
+        journey, met = [], set()
+        for at, later in zip(own.to_dict("records"), [*own["occurred_us"][1:], None], strict=True):
+            journey.append(at)
+            if later is not None and later - at["occurred_us"] <= silence * HOUR_US:
+                continue
+            is_converted = any(step["event"] == "buy" for step in journey)
+            places = {(step["stage"], step["touchpoint"]) for step in journey}
+            for place in places if at["occurred_us"] <= known else ():
+                if place[0] in STAGES and place not in met:
+                    met.add(place)
+                    people, lost = found.get(place, (0, 0))
+                    ends_here = place == (at["stage"], at["touchpoint"])
+                    found[place] = people + 1, lost + (ends_here and not is_converted)
+            journey = []
     return found
 
 
-def test_drop_offs_agree_with_looking_at_every_person(rng):
-    for _ in range(15):
+@pytest.mark.parametrize("without", [(), ("a",)])
+def test_drop_offs_agree_with_walking_every_journey(rng, without):
+    for _ in range(10):
         log, silence = random_log(rng), int(rng.integers(1, 30))
         events = prepare_events(DuckDB(threads=1), log)
-        table = rank_pain_points(
-            events, stages=STAGES, silence=f"{silence}h", conversion="buy", fewest=1
-        ).table
+        options = {"silence": f"{silence}h", "conversion": "buy", "fewest": 1, "without": without}
+        table = rank_pain_points(events, stages=STAGES, **options).table
         found = {(r.stage, r.touchpoint): (r.people, r.affected) for r in table.itertuples()}
-        assert found == slow_drop_offs(log, silence)
+        assert found == slow_drop_offs(log, silence, without)
+
+
+def test_a_touchpoint_may_hurt_in_one_group_only(event_log):
+    lines = ["zoe: end 999h"]
+    for device, lost in (("phone", 30), ("desk", 8)):
+        lines += [f"{device}{n}: {device} 0h" for n in range(lost)]
+        lines += [f"{device}k{n}: {device} 0h, buy 1h" for n in range(50 - lost)]
+    events = event_log(
+        "\n".join(lines),
+        stage={"phone": "try", "desk": "try", "buy": "own", "end": "own"},
+        touchpoint={"phone": "form", "desk": "form", "buy": "till", "end": "till"},
+        device={"phone": "phone", "desk": "desk", "buy": "desk", "end": "desk"},
+    )
+    found = rank_pain_points(
+        events, stages=STAGES, silence="50h", conversion="buy", by="device", against="groups"
+    )
+    row = found.found.iloc[0]
+    assert (row["device"], row["touchpoint"], row["affected"]) == ("phone", "form", 30)
+    assert row["other_rate"] == 8 / 50
+    assert "“form / phone”" in found.finding("en")
+    assert "form / phone" in found.plot().get_yticklabels()[0].get_text()
 
 
 def slow_moments(log, within):
@@ -400,6 +441,8 @@ def test_a_log_without_experiences_says_so(journeys):
         (lambda log: measure_touchpoints(log, by="plann"), "is not in the log"),
         (lambda log: measure_emotion(log, per="person"), "must be one of"),
         (lambda log: rank_pain_points(log, fewest=0), "must be 1 or more"),
+        (lambda log: rank_pain_points(log, against="groups"), "name a column with `by`"),
+        (lambda log: measure_touchpoints(log, without=["byu"]), "Did you mean 'buy'"),
         (lambda log: rank_moments(log, conversion="byu"), "Did you mean 'buy'"),
         (lambda log: rank_moments(log, conversion="buy", by="device"), "name one of customers"),
     ],

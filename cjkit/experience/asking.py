@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import pandas as pd
 
-from cjkit.checks import CjkitError
+from cjkit.checks import CjkitError, unknown_name
 from cjkit.engine import Table, column, text
 from cjkit.events import Period, Split, split_by
 from cjkit.labels import MISSING
@@ -29,6 +29,28 @@ def divide(table: Table, by: str | None) -> tuple[Split | None, str, tuple[str, 
         return None, str(table), ()
     split = split_by(table, by)
     return split, split.relation, ("by_value",)
+
+
+def acts(events: Table, relation: str, keys: Sequence[str], without: Collection[str]) -> str:
+    """Write the SQL of all events but those in `without`, each with the time until the next.
+
+    `waited_us` is 0 where both fall on one day of unknown hours and missing at a customer's last
+    event; `measured_us` is the same, missing where it is unknown.
+    """
+    kept, measured = "", "microseconds_to_next"
+    wait = f"case when next_event is not null then coalesce({measured}, 0) end"
+    if without:
+        known = events.values("event")
+        for event in without:
+            if event not in known:
+                raise unknown_name("without: event", event, known)
+        kept = f"where event not in ({', '.join(map(text, without))})"
+        order = "over (partition by customer_id order by step_no)"
+        wait = measured = f"lead(occurred_us) {order} - occurred_us"
+    return f"""(
+            select {listed(keys)}customer_id, step_no, occurred_us, event, stage, touchpoint,
+                {wait} as waited_us, {measured} as measured_us
+            from {relation} as events {kept})"""
 
 
 def name_groups(rows: pd.DataFrame, split: Split | None) -> pd.DataFrame:

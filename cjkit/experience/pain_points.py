@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar, Literal, get_args
 
 import pandas as pd
 from matplotlib.axes import Axes
 
-from cjkit.checks import CjkitError, microseconds, parse_duration
+from cjkit.checks import CjkitError, microseconds, one_of, parse_duration
 from cjkit.engine import Table, text
 from cjkit.events import PURCHASE, STAGES, Period
 from cjkit.experience.asking import (
+    acts,
     check_stages,
     divide,
     during,
     last_us,
     listed,
     name_groups,
-    refuse_split,
     stage_number,
 )
 from cjkit.experience.emotion import emotion_sql, stage_sql
@@ -31,6 +31,8 @@ from cjkit.statistics import (
     newcombe_interval,
     wilson_interval,
 )
+
+Against = Literal["stage", "groups"]
 
 DROP_OFF, LOW_SCORE = "drop_off", "low_score"
 
@@ -48,8 +50,8 @@ class PainPoints:
     table : DataFrame, one row for each touchpoint, stage and symptom (and each value of `by`)
         `stage`, `touchpoint`, `symptom` ('drop_off' or 'low_score'), `people` (for a drop-off the
         people who were there, for a low score the answers), `affected` (count), `affected_rate`
-        (0 to 1) with `affected_rate_low` and `affected_rate_high` (Wilson), `other_rate` of the
-        same stage's other touchpoints, `excess_rate` (the difference, -1 to 1) with
+        (0 to 1) with `affected_rate_low` and `affected_rate_high` (Wilson), `other_rate` of what
+        it is compared with, `excess_rate` (the difference, -1 to 1) with
         `excess_rate_low` and `excess_rate_high` (Newcombe), `p_value` (adjusted after Benjamini and
         Hochberg over all rows; missing where too few people), `excess_people` (`excess_rate` x
         `people`: how many more than elsewhere) and `is_pain_point`. Pain points first, the one
@@ -60,6 +62,8 @@ class PainPoints:
         The fewest people on each side of a comparison.
     by : str or None
         The column that the counts are split by.
+    against : {'stage', 'groups'}
+        What each touchpoint is compared with.
     sql : tuple of str
         The statements that made the counts, in order.
     """
@@ -68,6 +72,7 @@ class PainPoints:
     silence: pd.Timedelta
     fewest: int
     by: str | None
+    against: Against
     sql: tuple[str, ...]
 
     counts: ClassVar[dict[str, tuple[str, ...]]] = {
@@ -99,11 +104,13 @@ class PainPoints:
         if self.found.empty:
             return label("no_pain_point", language)
         row = self.found.iloc[0]
+        touchpoint = self._place_name(row, language)
         return label(
             f"worst_{row['symptom']}",
             language,
+            beside=label(f"beside_{self.against}", language),
             found=format_number(len(self.found), language),
-            touchpoint=display_name(row["touchpoint"], "touchpoint", language),
+            touchpoint=touchpoint,
             stage=display_name(row["stage"], "stage", language),
             people=format_number(row["people"], language),
             rate=format_percent(row["affected_rate"], language),
@@ -114,14 +121,13 @@ class PainPoints:
         )
 
     def plot(self, *, ax: Axes | None = None, language: Language = "en") -> Axes:
-        """Draw how far each touchpoint is from the others of its stage, with the interval."""
-        refuse_split(self.by)
+        """Draw how far each touchpoint is from what it is compared with, with the interval."""
         rows = self.table.dropna(subset="excess_rate_low").head(_DRAWN)
         ax = draw_rates(
             [
-                f"{display_name(touchpoint, 'touchpoint', language)}: "
-                f"{display_name(symptom, 'symptom', language)}"
-                for touchpoint, symptom in zip(rows["touchpoint"], rows["symptom"], strict=True)
+                f"{self._place_name(row, language)}: "
+                f"{display_name(row['symptom'], 'symptom', language)}"
+                for _, row in rows.iterrows()
             ],
             rows["excess_rate"].tolist(),
             rows["excess_rate_low"].tolist(),
@@ -130,8 +136,17 @@ class PainPoints:
             zero=True,
             ax=ax,
         )
-        ax.set_title(label("pain_points_title", language))
+        beside = label(f"beside_{self.against}", language)
+        ax.set_title(label("pain_points_title", language, beside=beside))
         return ax
+
+    def _place_name(self, row: pd.Series[Any], language: Language) -> str:
+        """Return what readers call a row's touchpoint, and its group where there are groups."""
+        name = display_name(row["touchpoint"], "touchpoint", language)
+        if self.by is None:
+            return name
+        group = self.table.columns[0]
+        return f"{name} / {display_name(row[group], group, language)}"
 
 
 def rank_pain_points(
@@ -142,20 +157,26 @@ def rank_pain_points(
     stage_of: Mapping[str, str] | None = None,
     conversion: str | None = PURCHASE,
     silence: str | pd.Timedelta = "30D",
+    without: Collection[str] = (),
     fewest: int = 30,
     by: str | None = None,
+    against: Against = "stage",
     period: Period | None = None,
 ) -> PainPoints:
-    """Rank the touchpoints where more goes wrong than at the other touchpoints of their stage.
+    """Rank the touchpoints where more goes wrong than at comparable ones.
 
-    *Drop-off*: of the people who were at the touchpoint, those for whom nothing followed an event
-    there for longer than `silence`. After `conversion` silence is no loss. Only events at least
-    `silence` before the log's last event count. *Low score*: of the answers about the touchpoint,
-    NPS of 0 to 6, and the lowest quarter of any other scale (1 and 2 of 5).
+    *Drop-off*: a journey ends when nothing follows for longer than `silence`. Of the people whose
+    journey led by the touchpoint, those for whom it ended right there, without a `conversion` on
+    the way. Each person's first such journey counts, if it ended at least `silence` before the
+    log's last event. *Low score*: of the answers about the touchpoint, NPS of 0 to 6, and the
+    lowest quarter of any other scale (1 and 2 of 5).
 
-    The rate is compared with that of the stage's other touchpoints together. A pain point is a rate
-    that is higher with a false discovery rate of 5% over all comparisons. This is an association:
-    who comes to a touchpoint may differ from who comes to the others.
+    The rate is compared with that of the other touchpoints of the same stage together, or, with
+    `against="groups"`, with that of the same touchpoint in the other groups of `by` together: this
+    finds the touchpoint that hurts on one device only. A pain point is a rate that is higher with a
+    false discovery rate of 5% over all comparisons. It is an association: who comes to one
+    touchpoint may differ from who comes to another, and some touchpoints are where journeys
+    naturally end.
 
     Parameters
     ----------
@@ -168,17 +189,21 @@ def rank_pain_points(
     stage_of : mapping from touchpoint to stage, optional
         Which stage the touchpoint of an answer belongs to. Answers need it.
     conversion : str or None, default 'purchase'
-        The event after which silence is no loss; an event that the log does not have changes
+        The event that makes the end of a journey no loss. One that the log does not have changes
         nothing.
     silence : str or Timedelta, default '30D'
-        How long nothing must follow for somebody to be lost, with its unit.
+        How long nothing must follow for a journey to be over, with its unit.
+    without : collection of str
+        Events to leave out as if they had not been, such as mails that the company sends.
     fewest : int, default 30
         The fewest people on each side of a comparison.
     by : str, optional
-        A column of customers, of a saved table (`segments.segment`), or of events; a touchpoint is
-        compared with the others of its own group.
+        A column of customers, of a saved table (`segments.segment`), or of events (then the value
+        at the touchpoint; answers have none and are left out).
+    against : {'stage', 'groups'}, default 'stage'
+        What a touchpoint is compared with.
     period : Period, optional
-        Only events and answers in it count.
+        Only journeys that ended in it, and answers given in it, count.
 
     Returns
     -------
@@ -187,32 +212,25 @@ def rank_pain_points(
     Raises
     ------
     CjkitError
-        When `stages` names one twice, `by` is unknown, `silence` has no unit, or `fewest` is
-        below 1.
+        When `stages` names one twice, `by` or an event of `without` is unknown, `silence` has no
+        unit, `fewest` is below 1, or `against` is 'groups' and `by` is not given.
 
     Notes
     -----
-    Somebody who was at several touchpoints counts at each; the groups that are compared overlap,
+    Somebody who was at several touchpoints counts at each: the groups that are compared overlap,
     and Newcombe's interval takes them for separate ones.
     """
     check_stages(stages)
+    one_of("against", against, get_args(Against))
+    if against == "groups" and by is None:
+        raise CjkitError("against='groups' needs groups: name a column with `by`.")
     if fewest < 1:
         raise CjkitError(f"fewest={fewest!r} must be 1 or more.")
     silence_us = microseconds(silence, name="silence")
     split, relation, keys = divide(events, by)
-    known_until = last_us(events) - silence_us
-    kept = "1 = 1" if conversion is None else f"event <> {text(conversion)}"
-    gone = f"(next_event is null or microseconds_to_next > {silence_us}) and {kept}"
-    drop_offs = f"""
-        select {listed(keys)}stage_no, touchpoint, count(*) as people, sum(is_lost) as affected
-        from (select {listed(keys)}stage_no, touchpoint, customer_id,
-                max(case when {gone} then 1 else 0 end) as is_lost
-            from (select *, {stage_number(stages)} as stage_no from {relation} as events)
-                as numbered
-            where stage_no is not null and touchpoint is not null
-                and occurred_us <= {known_until} and {during(period)}
-            group by {listed(keys)}stage_no, touchpoint, customer_id) as people
-        group by {listed(keys)}stage_no, touchpoint"""
+    own = acts(events, relation, keys, without)
+    ended = f"ended_us <= {last_us(events) - silence_us} and {during(period, 'ended_us')}"
+    drop_offs = _drop_offs(own, stages, conversion, silence_us, keys, ended)
     statements = [drop_offs]
     found = [events.engine.query(drop_offs).assign(symptom=DROP_OFF)]
     if feedback is not None and (split is None or split.kind == "customer"):
@@ -220,7 +238,8 @@ def rank_pain_points(
         low_scores = _low_scores(answers, stages, stage_of, keys, period)
         statements.append(low_scores)
         found.append(feedback.engine.query(low_scores).assign(symptom=LOW_SCORE))
-    table = _compare(pd.concat(found, ignore_index=True), list(keys), fewest)
+    beside = [*keys, "stage_no"] if against == "stage" else ["stage_no", "touchpoint"]
+    table = _compare(pd.concat(found, ignore_index=True), [*beside, "symptom"], fewest)
     table["stage"] = table["stage_no"].map(dict(enumerate(stages, 1)))
     columns = ["stage", "touchpoint", "symptom", *PainPoints.counts, *PainPoints.counts["people"]]
     return PainPoints(
@@ -228,8 +247,43 @@ def rank_pain_points(
         parse_duration(silence, name="silence"),
         fewest,
         by,
+        against,
         tuple(statements),
     )
+
+
+def _drop_offs(
+    events: str,
+    stages: Sequence[str],
+    conversion: str | None,
+    silence_us: int,
+    keys: tuple[str, ...],
+    ended: str,
+) -> str:
+    """Write the SQL that counts the people at each touchpoint, and whose journey ended there."""
+    is_conversion = "1 = 0" if conversion is None else f"event = {text(conversion)}"
+    cut = f"""
+        select *, coalesce(max(case when is_last = 1 then step_no end) over (
+            partition by customer_id order by step_no
+            rows between unbounded preceding and 1 preceding), 0) as began
+        from (
+            select *, {stage_number(stages)} as stage_no,
+                case when {is_conversion} then 1 else 0 end as is_conversion,
+                case when waited_us <= {silence_us} then 0 else 1 end as is_last
+            from {events} as events) as marked"""
+    journey = "partition by customer_id, began"
+    place = f"{listed(keys)}stage_no, touchpoint"
+    return f"""
+        select {place}, count(*) as people,
+            sum(case when is_converted = 0 then ends_here else 0 end) as affected
+        from (
+            select *, min(began) over (partition by customer_id, {place}) as first_began from (
+                select customer_id, began, {place}, max(is_last) as ends_here,
+                    max(max(is_conversion)) over ({journey}) as is_converted,
+                    max(max(occurred_us)) over ({journey}) as ended_us
+                from ({cut}) as cut group by customer_id, began, {place}) as journeys
+            where stage_no is not null and touchpoint is not null and {ended}) as known
+        where began = first_began group by {place}"""
 
 
 def _low_scores(
@@ -253,10 +307,10 @@ def _low_scores(
         group by {listed(keys)}stage_no, touchpoint"""
 
 
-def _compare(found: pd.DataFrame, keys: list[str], fewest: int) -> pd.DataFrame:
-    """Compare each row with the other touchpoints of its group, stage and symptom together."""
+def _compare(found: pd.DataFrame, alike: list[str], fewest: int) -> pd.DataFrame:
+    """Compare each row with the other rows that are equal in the columns `alike`, together."""
     table = found.astype({"people": "int64", "affected": "int64"})
-    beside = table.groupby([*keys, "stage_no", "symptom"])
+    beside = table.groupby(alike)
     other_people = beside["people"].transform("sum") - table["people"]
     other_affected = beside["affected"].transform("sum") - table["affected"]
     sides = (table["affected"], table["people"], other_affected, other_people)

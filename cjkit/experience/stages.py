@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -13,6 +13,7 @@ from cjkit.checks import microseconds, parse_duration
 from cjkit.engine import Table
 from cjkit.events import STAGES, Period
 from cjkit.experience.asking import (
+    acts,
     check_stages,
     divide,
     during,
@@ -111,6 +112,7 @@ def measure_stages(
     *,
     stages: Sequence[str] = STAGES,
     within: str | pd.Timedelta = "14D",
+    without: Collection[str] = (),
     by: str | None = None,
     period: Period | None = None,
 ) -> Stages:
@@ -129,6 +131,8 @@ def measure_stages(
         The stages in order, first to last; events of no stage, or of another, play no part.
     within : str or Timedelta, default '14D'
         The time to come further, with its unit.
+    without : collection of str
+        Events to leave out as if they had not been, such as mails that the company sends.
     by : str, optional
         A column of customers, of a saved table (`segments.segment`), or of events (then the value
         at the entry).
@@ -148,7 +152,8 @@ def measure_stages(
     --------
     >>> log = events.engine.materialize(
     ...     "staged",
-    ...     "select customer_id, step_no, occurred_us, "
+    ...     "select customer_id, step_no, occurred_us, event, touchpoint, next_event, "
+    ...     "microseconds_to_next, "
     ...     "case event when 'buy' then 'purchase' else 'interest' end as stage from events",
     ... )
     >>> found = measure_stages(log, stages=["interest", "purchase"], within="2h")
@@ -160,7 +165,8 @@ def measure_stages(
     check_stages(stages)
     within_us = microseconds(within, name="within")
     split, relation, keys = divide(events, by)
-    entries = _entries(relation, stages, keys, period)
+    own = acts(events, relation, keys, without)
+    entries = _entries(own, stages, keys, period)
     known = f"occurred_us <= {last_us(events) - within_us}"
     progressed = f"{known} and waited_us <= {within_us}"
     sql = f"""
@@ -185,29 +191,32 @@ def _entries(
 ) -> str:
     """Write the SQL of each person's first entry into each stage, with the time to a later one.
 
-    For each stage one running minimum, from the last event back, holds when a later stage comes.
+    The first event of a later stage is itself an entry, so that one running minimum for each stage
+    over the entries alone, from the last one back, holds when it comes.
     """
     back = (
         "over (partition by customer_id order by step_no desc "
         "rows between unbounded preceding and 1 preceding)"
     )
+    numbers = range(1, len(stages) + 1)
     later = ", ".join(
         f"min(case when stage_no > {number} then occurred_us end) {back} as later_{number}"
-        for number in range(1, len(stages) + 1)
+        for number in numbers
     )
-    waited = " ".join(
-        f"when {number} then later_{number} - occurred_us" for number in range(1, len(stages) + 1)
-    )
+    waited = " ".join(f"when {number} then later_{number} - occurred_us" for number in numbers)
+    since = f"and occurred_us >= {period.start_us}" if period else ""
     return f"""
-        select *, case stage_no {waited} end as waited_us from (
-            select *, min(step_no) over (partition by customer_id, stage_no) as first_no
-            from (
-                select customer_id, {listed(keys)}step_no, stage_no, occurred_us, {later},
-                    lag(stage_no) over (partition by customer_id order by step_no) as before_no
-                from (select *, {stage_number(stages)} as stage_no from {relation} as events)
-                    as numbered
-                where stage_no is not null) as staged
-            where coalesce(before_no, 0) <> stage_no and {during(period)}) as entered
+        select {listed(keys)}stage_no, occurred_us, case stage_no {waited} end as waited_us
+        from (
+            select *, min(step_no) over (partition by customer_id, stage_no) as first_no from (
+                select *, {later} from (
+                    select *, lag(stage_no) over (partition by customer_id order by step_no)
+                        as before_no
+                    from (select *, {stage_number(stages)} as stage_no from {relation} as events)
+                        as numbered
+                    where stage_no is not null) as staged
+                where coalesce(before_no, 0) <> stage_no {since}) as entered
+            where {during(period)}) as first_entered
         where step_no = first_no"""
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from cjkit.engine import Table
 from cjkit.events import STAGES, Period
 from cjkit.experience.asking import (
+    acts,
     check_stages,
     divide,
     during,
@@ -93,6 +94,7 @@ def measure_touchpoints(
     events: Table,
     *,
     stages: Sequence[str] = STAGES,
+    without: Collection[str] = (),
     by: str | None = None,
     period: Period | None = None,
 ) -> Touchpoints:
@@ -104,6 +106,8 @@ def measure_touchpoints(
         The prepared log, or all events of some of its customers.
     stages : sequence of str
         The stages in order; events of no stage, or of another, play no part.
+    without : collection of str
+        Events to leave out as if they had not been, such as mails that the company sends.
     by : str, optional
         A column of customers, of a saved table (`segments.segment`), or of events.
     period : Period, optional
@@ -120,10 +124,11 @@ def measure_touchpoints(
     """
     check_stages(stages)
     split, relation, keys = divide(events, by)
+    own = acts(events, relation, keys, without)
     staged = f"""
         select {listed(keys)}customer_id, {place("touchpoint")} as touchpoint, stage_no,
-            microseconds_to_next as wait_us
-        from (select *, {stage_number(stages)} as stage_no from {relation} as events) as numbered
+            measured_us
+        from (select *, {stage_number(stages)} as stage_no from {own} as events) as numbered
         where stage_no is not null and {during(period)}"""
     counted = "count(distinct customer_id) as customers"
     statements = (
@@ -136,7 +141,7 @@ def measure_touchpoints(
     )
     found, people = (events.engine.query(sql) for sql in statements)
     waits = events.engine.quantiles(
-        f"({staged})", "wait_us", (0.5,), (*keys, "stage_no", "touchpoint")
+        f"({staged})", "measured_us", (0.5,), (*keys, "stage_no", "touchpoint")
     ).rename(columns={"p50": "wait_p50_us"})
     table = found.merge(people, on=[*keys, "stage_no"])
     table = table.merge(waits.drop(columns="n"), "left", [*keys, "stage_no", "touchpoint"])
