@@ -100,19 +100,22 @@ class Funnel:
             rate=format_percent(last["overall_rate"], language),
             low=format_percent(last["overall_rate_low"], language),
             high=format_percent(last["overall_rate_high"], language),
-            within=format_duration(self.within // pd.Timedelta("1us"), language),
+            within=_length(self.within, language),
             before=display_name(rows[loss["step_number"] - 2]["step"], "event", language),
             after=display_name(loss["step"], "event", language),
             lost=format_number(loss["lost"], language),
         )
 
     def _finding_by_group(self, by: str, language: Language) -> str:
-        groups = rows_of(self.ends.dropna(subset="overall_rate").sort_values("overall_rate"))
+        groups = rows_of(self.ends.dropna(subset="overall_rate"))
         if len(groups) < 2:
             return label("nothing_to_compare", language)
-        low, high = groups[0], groups[-1]
+        # By the bounds, so that a handful of customers is not called the best or the worst.
+        high = max(groups, key=lambda row: float(row["overall_rate_low"]))
+        low = min(groups, key=lambda row: float(row["overall_rate_high"]))
+        is_clear = high["overall_rate_low"] > low["overall_rate_high"]
         return label(
-            "funnel_by_finding",
+            "funnel_by_finding" if is_clear else "funnel_by_alike",
             language,
             last=display_name(high["step"], "event", language),
             highest=display_name(high[by], by, language),
@@ -148,6 +151,13 @@ class Funnel:
 
 def rows_of(table: pd.DataFrame) -> list[dict[str, Any]]:
     return [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
+
+
+def _length(window: pd.Timedelta, language: Language) -> str:
+    """Write a window as it was asked for: whole days without a decimal."""
+    if window % pd.Timedelta("1D") == pd.Timedelta(0):
+        return label("in_days", language, number=format_number(window.days, language))
+    return format_duration(window // pd.Timedelta("1us"), language)
 
 
 def _step_note(row: dict[str, Any], language: Language) -> str:

@@ -112,6 +112,8 @@ class FunnelTrend:
         ax = draw_lines(lines, write=lambda rate: format_percent(rate, language, digits=0), ax=ax)
         ax.set(xlabel=label("entered", language), ylabel=label("overall_rate", language))
         ax.set_ylim(bottom=0)
+        if self.latest.empty:
+            ax.set(xticks=[], yticks=[])
         return ax
 
 
@@ -172,6 +174,7 @@ class FunnelTimes:
                 self.table[name].to_numpy(dtype=float, na_value=np.nan)
                 for name in ("quarter_us", "median_us", "three_quarters_us")
             ),
+            ticks=[pd.Timedelta(time) // pd.Timedelta("1us") for time in _TICKS],
             write=lambda time: format_duration(time, language),
             ax=ax,
         )
@@ -180,6 +183,7 @@ class FunnelTimes:
 
 
 _ENDS = ("from_step", "to_step")
+_TICKS = ("1s", "10s", "1min", "10min", "1h", "6h", "1D", "3D", "10D", "30D", "100D", "365D")
 
 
 def measure_funnel_trend(
@@ -368,9 +372,13 @@ def _follow(
     as_of: datetime.date,
 ) -> pd.DataFrame:
     """Turn one wide row of counts for each period into one row for each step, with its rate."""
+    # Periods in which nobody entered have a row too: a line over them would claim a rate.
+    found = found.set_index(pd.to_datetime(found.pop("entered")))
+    starts = found.index
+    if len(starts):
+        starts = pd.date_range(starts.min(), starts.max(), freq=_LENGTHS[every])
     rows = []
-    for row in rows_of(found):
-        start = pd.Timestamp(row["entered"])
+    for start, row in zip(starts, rows_of(found.reindex(starts, fill_value=0)), strict=True):
         is_mature = bool(start + _LENGTHS[every] + window <= pd.Timestamp(as_of))
         for k, step in enumerate(steps, start=1):
             count = float(row[f"step_{k}"]) if is_mature or k == 1 else np.nan

@@ -18,12 +18,14 @@ def draw_ranges(
     middles: ArrayLike,
     highs: ArrayLike,
     *,
+    ticks: Sequence[float],
     write: Callable[[float], str],
     ax: Axes | None = None,
 ) -> Axes:
     """Draw a bar from low to high for each name with its middle as a mark, on a logarithmic scale.
 
-    All values are 0 or more; missing ones leave their place empty. First name at the top.
+    All values are 0 or more; missing ones leave their place empty. First name at the top. Of
+    `ticks`, those that lie in the picture are marked.
     """
     if ax is None:
         ax = plt.subplots(figsize=(9, 1.2 + 0.42 * len(names)))[1]
@@ -47,8 +49,10 @@ def draw_ranges(
         )
     ax.set_xscale("log")
     if known.any():
-        ax.set_xlim(np.min(low[known]) / 1.6, np.max(high[known]) * 3)
-    ax.xaxis.set_major_formatter(lambda value, _: write(value))
+        left, right = np.min(low[known]) / 1.6, np.max(high[known]) * 3
+        shown = [tick for tick in ticks if left <= tick <= right]
+        ax.set_xticks(shown, labels=[write(tick) for tick in shown])
+        ax.set_xlim(left, right)
     ax.minorticks_off()
     ax.set_yticks(places, labels=list(names))
     ax.set_ylim(len(names) - 0.4, -0.6)
