@@ -160,7 +160,8 @@ class Retention:
     def plot(self, *, ax: Axes | None = None, language: Language = "en") -> Axes:
         """Draw the repeat rates as a triangle: a row for each cohort, a column for each period."""
         later = self.table[self.table["period_no"] > 0]
-        wide = later.pivot(index="cohort", columns="period_no", values="repeat_rate")
+        ended = later[later["active"].notna()]
+        wide = ended.pivot(index="cohort", columns="period_no", values="repeat_rate")
         sizes = self.table.drop_duplicates("cohort").set_index("cohort")["customers"]
         names = [
             f"{_cohort_name(start, self.period, language)}  "

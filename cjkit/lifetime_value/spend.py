@@ -122,11 +122,12 @@ class SpendFit:
             language,
             mean=format_money(self.fitted.mean, language),
             customers=format_number(self.customers, language),
-            correlation=format_number(self.correlation, language, digits=2),
+            correlation=format_number(round(self.correlation, 2) + 0.0, language, digits=2),
         )
 
     def plot(self, *, ax: Axes | None = None, language: Language = "en") -> Axes:
         """Draw the customers by their mean purchase day, observed and expected."""
+        _ = self.fitted  # says why there is nothing to draw
         return self.distribution.plot(ax=ax, language=language)
 
 

@@ -98,6 +98,8 @@ class Value:
             high=format_money(self.per_customer.high, language),
             customers=format_number(self.customers, language),
             share=format_percent(self.table["value_share"].iloc[0], language, digits=0),
+            margin=format_percent(self.margin, language, digits=0),
+            discount=format_percent(self.annual_discount, language, digits=0),
         )
 
     def plot(self, *, ax: Axes | None = None, language: Language = "en") -> Axes:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from cjkit.plots import theme
 
 MOST_WRITTEN = 400
+MOST_COLUMNS_WRITTEN = 26
 
 
 def draw_heat(
@@ -27,17 +28,20 @@ def draw_heat(
     """Draw one cell for each figure, first row at the top; a missing one stays empty.
 
     Figures are written into the cells as `write` gives them, in ink that the colour lets one read;
-    with more than 400 cells a colour bar stands beside them instead.
+    with more than 400 figures or 26 columns a colour bar stands beside them instead.
     """
     if ax is None:
         height = min(1.6 + 0.34 * len(rows), 10)
         ax = plt.subplots(figsize=(9, height))[1]
+    if not values.size:
+        ax.set_axis_off()
+        return ax
     known = values[np.isfinite(values)]
     scale = Normalize(0, max(float(known.max()), 1e-12) if len(known) else 1)
     image = ax.imshow(
         np.ma.masked_invalid(values), cmap=theme.SEQUENTIAL, norm=scale, aspect="auto"
     )
-    if values.size <= MOST_WRITTEN:
+    if known.size <= MOST_WRITTEN and len(columns) <= MOST_COLUMNS_WRITTEN:
         colour_map = mpl.colormaps[theme.SEQUENTIAL]
         for (row, column), value in np.ndenumerate(values):
             if np.isfinite(value):
@@ -49,7 +53,7 @@ def draw_heat(
                     write(float(value)),
                     ha="center",
                     va="center",
-                    fontsize=8.5,
+                    fontsize=8.5 if len(columns) <= 18 else 7,
                     color="white" if is_dark else theme.INK,
                 )
     else:
