@@ -302,7 +302,8 @@ def _places(landing: Landing, table: str) -> dict[str, str]:
     project, rule = landing.project, CONTRACT[table]
     required = ", ".join(map(text, rule.required))
     lacks = [
-        f"({column(name)} is null and not coalesce(contains(unreadable, {text(name)}), false))"
+        f"({column(name)} is null and not coalesce(contains(unreadable, {text(name)}), false) "
+        f"and not coalesce(contains(unknown_codes, {text(name)}), false))"
         for name in rule.required
     ]
     # A day is allowed for: a clock a little fast, or a zone further east.
