@@ -100,7 +100,7 @@ class Funnel:
             rate=format_percent(last["overall_rate"], language),
             low=format_percent(last["overall_rate_low"], language),
             high=format_percent(last["overall_rate_high"], language),
-            within=_length(self.within, language),
+            within=write_length(self.within, language),
             before=display_name(rows[loss["step_number"] - 2]["step"], "event", language),
             after=display_name(loss["step"], "event", language),
             lost=format_number(loss["lost"], language),
@@ -108,6 +108,7 @@ class Funnel:
 
     def _finding_by_group(self, by: str, language: Language) -> str:
         groups = rows_of(self.ends.dropna(subset="overall_rate"))
+        groups = [row for row in groups if row[by] != MISSING]
         if len(groups) < 2:
             return label("nothing_to_compare", language)
         # By the bounds, so that a handful of customers is not called the best or the worst.
@@ -153,11 +154,13 @@ def rows_of(table: pd.DataFrame) -> list[dict[str, Any]]:
     return [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
 
 
-def _length(window: pd.Timedelta, language: Language) -> str:
-    """Write a window as it was asked for: whole days without a decimal."""
-    if window % pd.Timedelta("1D") == pd.Timedelta(0):
-        return label("in_days", language, number=format_number(window.days, language))
-    return format_duration(window // pd.Timedelta("1us"), language)
+def write_length(length: pd.Timedelta, language: Language) -> str:
+    """Write a length that somebody chose, such as a window: in the unit in which it is whole."""
+    for unit, size in (("days", "1D"), ("hours", "1h"), ("minutes", "1min")):
+        if length % pd.Timedelta(size) == pd.Timedelta(0):
+            number = format_number(length // pd.Timedelta(size), language)
+            return label(f"in_{unit}", language, number=number)
+    return format_duration(length // pd.Timedelta("1us"), language)
 
 
 def _step_note(row: dict[str, Any], language: Language) -> str:

@@ -13,7 +13,15 @@ from matplotlib.axes import Axes
 
 from cjkit.checks import microseconds, one_of, parse_duration
 from cjkit.engine import Table
-from cjkit.funnel.counts import Ties, check_steps, rows_of, step_codes, steps_taken, takes
+from cjkit.funnel.counts import (
+    Ties,
+    check_steps,
+    rows_of,
+    step_codes,
+    steps_taken,
+    takes,
+    write_length,
+)
 from cjkit.labels import (
     Language,
     display_name,
@@ -174,7 +182,10 @@ class FunnelTimes:
                 self.table[name].to_numpy(dtype=float, na_value=np.nan)
                 for name in ("quarter_us", "median_us", "three_quarters_us")
             ),
-            ticks=[pd.Timedelta(time) // pd.Timedelta("1us") for time in _TICKS],
+            ticks={
+                time // pd.Timedelta("1us"): write_length(time, language)
+                for time in map(pd.Timedelta, _TICKS)
+            },
             write=lambda time: format_duration(time, language),
             ax=ax,
         )

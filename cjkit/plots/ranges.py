@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -18,7 +18,7 @@ def draw_ranges(
     middles: ArrayLike,
     highs: ArrayLike,
     *,
-    ticks: Sequence[float],
+    ticks: Mapping[int, str],
     write: Callable[[float], str],
     ax: Axes | None = None,
 ) -> Axes:
@@ -50,8 +50,8 @@ def draw_ranges(
     ax.set_xscale("log")
     if known.any():
         left, right = np.min(low[known]) / 1.6, np.max(high[known]) * 3
-        shown = [tick for tick in ticks if left <= tick <= right]
-        ax.set_xticks(shown, labels=[write(tick) for tick in shown])
+        shown = {tick: words for tick, words in ticks.items() if left <= tick <= right}
+        ax.set_xticks(list(shown), labels=list(shown.values()))
         ax.set_xlim(left, right)
     ax.minorticks_off()
     ax.set_yticks(places, labels=list(names))

@@ -167,11 +167,12 @@ class StagesSection(Declared):
 
 
 class FunnelSection(Declared):
-    """`[funnel]`: the steps that the funnel notebook begins with."""
+    """`[funnel]`: the steps that the funnel notebook begins with, and how they are counted."""
 
     steps: tuple[str, ...] = Field(min_length=2)
     within: str = "30D"
     by: str | None = None
+    ties: Literal["ordered", "simultaneous"] = "ordered"
 
     @field_validator("within")
     @classmethod

@@ -22,16 +22,19 @@ class Rule:
 RFM_RULES = (
     Rule("champions", recency=(4, 5), frequency=(4, 5)),
     Rule("loyal", recency=(3, 3), frequency=(4, 5)),
-    Rule("potential_loyalists", recency=(4, 5), frequency=(2, 3)),
-    Rule("new_customers", recency=(5, 5), frequency=(1, 1)),
-    Rule("promising", recency=(4, 4), frequency=(1, 1)),
+    Rule("potential_loyalists", recency=(4, 5), frequency=(3, 3)),
+    Rule("new_customers", recency=(5, 5), frequency=(1, 2)),
+    Rule("promising", recency=(4, 4), frequency=(1, 2)),
     Rule("need_attention", recency=(3, 3), frequency=(3, 3)),
     Rule("about_to_sleep", recency=(3, 3), frequency=(1, 2)),
     Rule("cannot_lose", recency=(1, 2), frequency=(5, 5)),
     Rule("at_risk", recency=(1, 2), frequency=(3, 4)),
     Rule("hibernating", recency=(1, 2), frequency=(1, 2)),
 )
-"""The usual names of RFM, from the best customers to the lost ones: each pair of scores has one."""
+"""The usual names of RFM, from the best customers to the lost ones: each pair of scores has one.
+
+Frequency 1 and 2 go together: where more than two in five customers bought once, all those score 2.
+"""
 
 
 def check_rules(rules: Sequence[Rule]) -> None:
