@@ -172,7 +172,14 @@ def _writer(kind: str, column: pd.Series[Any]) -> Format:
         return lambda value, language: format_number(_number(value), language, digits=digits)
     if kind in _WRITERS:
         return _WRITERS[kind]
-    return lambda value, language: display_name(value, kind, language)
+    return lambda value, language: _named(value, kind, language)
+
+
+def _named(value: Any, kind: str, language: Language) -> str:
+    """Write the name of a value of the data, or those of a path one after another."""
+    if isinstance(value, list | tuple):
+        return " → ".join(display_name(part, kind, language) for part in value) or NO_VALUE
+    return display_name(value, kind, language)
 
 
 def _digits(column: pd.Series[Any]) -> int:
