@@ -6,23 +6,19 @@ and always beside them `backtest_purchases`. `notebooks/04_lifetime_value.ipynb`
 that this module serves.
 """
 
-from cjkit.lifetime_value.backtest import Backtest, Tracking, backtest_purchases
+from cjkit.lifetime_value.backtest import Backtest, backtest_purchases
+from cjkit.lifetime_value.comparison import Comparison, Tracking
+from cjkit.lifetime_value.estimation import Estimate
 from cjkit.lifetime_value.histories import Histories, Obstacle
-from cjkit.lifetime_value.models import Estimate, PurchaseModel, SpendModel
+from cjkit.lifetime_value.models import PurchaseModel, SpendModel
 from cjkit.lifetime_value.purchases import (
-    Comparison,
     PurchaseFit,
     PurchaseOutlook,
     fit_purchases,
     predict_purchases,
 )
-from cjkit.lifetime_value.retention import (
-    CohortRevenue,
-    Retention,
-    RetentionCurve,
-    measure_cohort_revenue,
-    measure_retention,
-)
+from cjkit.lifetime_value.retention import Retention, RetentionCurve, measure_retention
+from cjkit.lifetime_value.revenue import CohortRevenue, measure_cohort_revenue
 from cjkit.lifetime_value.simulation import Interval
 from cjkit.lifetime_value.spend import SpendFit, fit_spend
 from cjkit.lifetime_value.value import Value, predict_value

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -12,7 +11,8 @@ from matplotlib.axes import Axes
 
 from cjkit.checks import CjkitError, one_of, parse_duration
 from cjkit.engine import Table
-from cjkit.labels import Language, format_date, format_number, format_percent, label
+from cjkit.labels import Language, format_date, format_number, label
+from cjkit.lifetime_value.comparison import Comparison, Tracking, signed_percent
 from cjkit.lifetime_value.histories import (
     Obstacle,
     day,
@@ -24,7 +24,6 @@ from cjkit.lifetime_value.histories import (
 from cjkit.lifetime_value.purchases import (
     MODELS,
     MOST_REPEATS_SHOWN,
-    Comparison,
     Model,
     PurchaseFit,
     fit_histories,
@@ -32,7 +31,6 @@ from cjkit.lifetime_value.purchases import (
 from cjkit.lifetime_value.simulation import UNKNOWN, Interval, simulate_totals
 from cjkit.lifetime_value.spend import SpendFit, fit_spend
 from cjkit.plots.columns import draw_columns
-from cjkit.plots.lines import Line, draw_lines
 from cjkit.statistics import Floats
 
 COUNTS = {
@@ -43,63 +41,6 @@ COUNTS = {
     )
 }
 LONGEST_HOLD_OUT = datetime.timedelta(days=365)
-
-
-@dataclass(frozen=True)
-class Tracking:
-    """Repeat purchases of the calibration's customers through time, beside what the model expected.
-
-    Attributes
-    ----------
-    table : DataFrame, one row for each week (each day where there are fewer than 12 weeks)
-        `until_day` (its last day), `actual_purchases` and `predicted_purchases` in it, and both
-        cumulated: `actual_total`, `predicted_total`.
-    split : date
-        The first day that the model had not seen.
-    sql : tuple of str
-    """
-
-    formats: ClassVar[dict[str, str]] = {"until_day": "date"}
-
-    table: pd.DataFrame
-    split: datetime.date
-    sql: tuple[str, ...]
-
-    @property
-    def error(self) -> float:
-        """Predicted over actual cumulative purchases at the end, less 1."""
-        last = self.table.iloc[-1]
-        return float(last["predicted_total"] / last["actual_total"] - 1)
-
-    def finding(self, language: Language = "en") -> str:
-        """Say how far off the cumulative purchases are at the end."""
-        if self.table.empty:
-            return label("nothing_to_track", language)
-        last = self.table.iloc[-1]
-        return label(
-            "finding_tracking",
-            language,
-            actual=format_number(last["actual_total"], language),
-            predicted=format_number(last["predicted_total"], language),
-            error=_signed_percent(self.error, language),
-        )
-
-    def plot(self, *, ax: Axes | None = None, language: Language = "en") -> Axes:
-        """Draw both cumulative curves, with a line at the first day the model had not seen."""
-        rows = self.table
-        days = pd.to_datetime(rows["until_day"]).to_numpy()
-        lines = [
-            Line(days, rows["actual_total"], label("actual", language)),
-            Line(days, rows["predicted_total"], label("predicted", language), style="--"),
-        ]
-        ax = draw_lines(
-            lines,
-            write=lambda count: format_number(count, language),
-            mark=(np.datetime64(self.split), label("forecast_starts", language)),
-            ax=ax,
-        )
-        ax.set(title=label("cumulative_repeat_purchases", language), ylim=(0, None))
-        return ax
 
 
 @dataclass(frozen=True)
@@ -176,7 +117,7 @@ class Backtest:
             low=format_number(self.predicted.low, language),
             high=format_number(self.predicted.high, language),
             actual=format_number(self.actual, language),
-            error=_signed_percent(self.error, language),
+            error=signed_percent(self.error, language),
             rmse=format_number(errors.iloc[0], language, digits=2),
             simple=format_number(simple.min(), language, digits=2),
         )
@@ -186,7 +127,7 @@ class Backtest:
         ax = draw_columns(
             [label(f"rule.{rule}", language) for rule in self.table["forecast_rule"]],
             self.table["root_mean_square_error"].to_numpy(float),
-            [_signed_percent(error, language) for error in self.table["error_share"]],
+            [signed_percent(error, language) for error in self.table["error_share"]],
             write=lambda error: format_number(error, language, digits=1),
             ax=ax,
         )
@@ -408,9 +349,3 @@ def _track(orders: Table, fit: PurchaseFit, until: datetime.date) -> Tracking:
     for name in ("actual", "predicted"):
         table[f"{name}_purchases"] = table[f"{name}_total"].diff().fillna(table[f"{name}_total"])
     return Tracking(table[columns], split, (sql,))
-
-
-def _signed_percent(share: float, language: Language) -> str:
-    """Write a deviation with its sign."""
-    sign = "+" if share > 0 else ""
-    return sign + format_percent(share, language)

@@ -13,9 +13,10 @@ from matplotlib.axes import Axes
 from cjkit.checks import CjkitError, one_of, parse_duration
 from cjkit.engine import Table
 from cjkit.labels import Language, format_number, format_percent, label
+from cjkit.lifetime_value.comparison import Comparison
+from cjkit.lifetime_value.estimation import Estimate
 from cjkit.lifetime_value.histories import Histories, Obstacle, end_of, read_histories
-from cjkit.lifetime_value.models import Estimate, PurchaseModel, estimate_purchases
-from cjkit.plots.columns import draw_column_pairs
+from cjkit.lifetime_value.models import PurchaseModel, estimate_purchases
 from cjkit.plots.heat import draw_heat
 from cjkit.statistics import Floats
 
@@ -28,60 +29,6 @@ Z95 = 1.959964
 PARAMETER_FORMATS = dict.fromkeys(
     ("estimate", "standard_error", "estimate_low", "estimate_high"), "precise"
 )
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """What a model expected beside what happened, group by group.
-
-    Attributes
-    ----------
-    table : DataFrame, one row for each group
-        The group (`repeats` or `decile`), `customers`, and pairs of `actual_...` and
-        `predicted_...` columns.
-    pair : str
-        The ending of the pair that the picture shows.
-    group : str
-        The column that names the groups.
-    counts : dict
-        The columns that count customers, and those that rest on each.
-    sql : tuple of str
-    """
-
-    table: pd.DataFrame
-    pair: str
-    group: str
-    counts: dict[str, tuple[str, ...]]
-    sql: tuple[str, ...]
-
-    def finding(self, language: Language = "en") -> str:
-        """Say what the first and the last group did, and what was expected of them."""
-        if self.table.empty:
-            return label("no_model_to_compare", language)
-        figures: dict[str, object] = {}
-        digits = 0 if self.pair == "customers" else 2
-        for place, row in (("first", self.table.iloc[0]), ("last", self.table.iloc[-1])):
-            figures[place] = row[self.group]
-            for kind in ("actual", "predicted"):
-                figures[f"{kind}_{place}"] = format_number(
-                    row[f"{kind}_{self.pair}"], language, digits=digits
-                )
-        return label(f"finding_{self.pair}_by_{self.group}", language, **figures)
-
-    def plot(self, *, ax: Axes | None = None, language: Language = "en") -> Axes:
-        """Draw two bars for each group: what happened, and what was expected."""
-        ax = draw_column_pairs(
-            [str(name) for name in self.table[self.group]],
-            self.table[f"actual_{self.pair}"].to_numpy(float),
-            self.table[f"predicted_{self.pair}"].to_numpy(float),
-            names=(label("actual", language), label("predicted", language)),
-            ax=ax,
-        )
-        ax.set(
-            xlabel=label(self.group, language),
-            title=label(f"{self.pair}_by_{self.group}", language),
-        )
-        return ax
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,4 @@
-"""Who comes back, and what a cohort brings: counted, not modelled.
-
-A customer belongs to the cohort of the calendar period of their first purchase; period 0 is that
-period, period k the k-th after it. A period that has not ended is not counted: its cells are
-missing, never low.
-"""
+"""Who comes back: counted, not modelled."""
 
 from __future__ import annotations
 
@@ -15,23 +10,17 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from cjkit.checks import one_of
 from cjkit.engine import Table
 from cjkit.labels import (
     Language,
-    format_date,
-    format_money,
     format_number,
     format_percent,
     label,
 )
-from cjkit.lifetime_value.histories import day, end_of
+from cjkit.lifetime_value.cohorts import cohort_name, read_cells
 from cjkit.plots.heat import draw_heat
 from cjkit.plots.lines import Line, draw_lines
-from cjkit.statistics import mean_interval, wilson_interval
-
-HALF_A_YEAR = pd.Timedelta(days=183)
-PERIODS = {"1W": "W-SUN", "1M": "M", "1Q": "Q", "1Y": "Y"}
+from cjkit.statistics import wilson_interval
 
 ACTIVE = ("repeat_rate", "repeat_rate_low", "repeat_rate_high")
 RETURNED = ("returned_rate", "returned_rate_low", "returned_rate_high")
@@ -164,7 +153,7 @@ class Retention:
         wide = ended.pivot(index="cohort", columns="period_no", values="repeat_rate")
         sizes = self.table.drop_duplicates("cohort").set_index("cohort")["customers"]
         names = [
-            f"{_cohort_name(start, self.period, language)}  "
+            f"{cohort_name(start, self.period, language)}  "
             f"({label('n', language)}={format_number(sizes[start], language)})"
             for start in wide.index
         ]
@@ -178,80 +167,6 @@ class Retention:
         ax.set(
             xlabel=label(f"since_first_{self.period}", language),
             title=label("retention_triangle", language),
-        )
-        return ax
-
-
-@dataclass(frozen=True)
-class CohortRevenue:
-    """What the customers of each cohort have brought, period by period.
-
-    Attributes
-    ----------
-    table : DataFrame, one row for each cohort and period since
-        `cohort`, `period_no` from 0, `customers` of the cohort, `revenue` of that period (net of
-        returns), `revenue_per_customer` from the first period to that one, with Student's interval
-        of the mean. Money of a period that has not ended is missing.
-    average : DataFrame, one row for each period since
-        `period_no`, `customers` of the cohorts for which that period has ended, and their
-        `revenue_per_customer`, likewise.
-    period : str
-    until : date
-    sql : tuple of str
-    """
-
-    counts: ClassVar[dict[str, tuple[str, ...]]] = {
-        "customers": (
-            "revenue",
-            "revenue_per_customer",
-            "revenue_per_customer_low",
-            "revenue_per_customer_high",
-        )
-    }
-
-    table: pd.DataFrame
-    average: pd.DataFrame
-    period: str
-    until: datetime.date
-    sql: tuple[str, ...]
-
-    @property
-    def formats(self) -> dict[str, str]:
-        """How the table is written."""
-        return {"cohort": "month" if self.period == "1M" else "date"}
-
-    def finding(self, language: Language = "en") -> str:
-        """Say what a customer has brought by the last period that most cohorts have reached."""
-        if self.average.empty:
-            return label("no_purchases" if self.table.empty else "too_short_to_return", language)
-        half = self.average["customers"].iloc[0] / 2
-        row = self.average[self.average["customers"] >= half].iloc[-1]
-        return label(
-            "finding_cohort_revenue",
-            language,
-            period=label(f"period_{self.period}", language, number=int(row["period_no"])),
-            money=format_money(row["revenue_per_customer"], language),
-            low=format_money(row["revenue_per_customer_low"], language),
-            high=format_money(row["revenue_per_customer_high"], language),
-            first=format_money(self.average["revenue_per_customer"].iloc[0], language),
-        )
-
-    def plot(self, *, ax: Axes | None = None, language: Language = "en") -> Axes:
-        """Draw the money a customer has brought so far: a line for each cohort, older darker."""
-        wide = self.table.pivot(
-            index="period_no", columns="cohort", values="revenue_per_customer"
-        ).dropna(axis=1, how="all")
-        lines = [
-            Line(wide.index, money, _cohort_name(start, self.period, language))
-            for start, money in wide.items()
-        ]
-        ax = draw_lines(
-            lines, write=lambda money: format_money(money, language, digits=0), shaded=True, ax=ax
-        )
-        ax.set(
-            xlabel=label(f"since_first_{self.period}", language),
-            title=label("revenue_per_customer", language),
-            ylim=(0, None),
         )
         return ax
 
@@ -283,129 +198,12 @@ def measure_retention(
     CjkitError
         When `period` or `until` is none of these, or `until` is not given and nobody bought.
     """
-    cells, length, end, sql = _read_cells(orders, period, until)
+    cells, length, end, sql = read_cells(orders, period, until)
     table = _with_rates(cells[["cohort", "period_no", "customers", "active", "returned"]])
     ended = cells[cells["is_complete"]]
     pooled = ended.groupby("period_no", as_index=False)[["customers", "active", "returned"]].sum()
     curve = RetentionCurve(_with_rates(pooled), length, sql)
     return Retention(table, length, end, curve, sql)
-
-
-def measure_cohort_revenue(
-    orders: Table, *, period: str | None = "1M", until: str | datetime.date | None = None
-) -> CohortRevenue:
-    """Measure what the customers of each cohort have brought, period by period.
-
-    Revenue is net of returns. Parameters and errors are those of `measure_retention`.
-
-    Returns
-    -------
-    CohortRevenue
-    """
-    cells, length, end, sql = _read_cells(orders, period, until)
-    by_cohort = cells.groupby("cohort")
-    cells["total"] = by_cohort["revenue"].cumsum()
-    cells["squares"] = by_cohort["squares"].cumsum()
-    ended = cells[cells["is_complete"]]
-    pooled = ended.groupby("period_no", as_index=False)[["customers", "total", "squares"]].sum()
-    table = _with_means(cells)[["cohort", "period_no", "customers", "revenue", *_MEANS]]
-    average = _with_means(pooled)[["period_no", "customers", *_MEANS]]
-    return CohortRevenue(table, average, length, end, sql)
-
-
-_MEANS = [
-    "revenue_per_customer",
-    "revenue_per_customer_low",
-    "revenue_per_customer_high",
-]
-
-
-def _read_cells(
-    orders: Table, period: str | None, until: str | datetime.date | None
-) -> tuple[pd.DataFrame, str, datetime.date, tuple[str, ...]]:
-    """Count each cohort and period: one statement for the first day, one for the cells.
-
-    Returned with the cells are the length of the periods, the end and the statements.
-    """
-    if period is not None:
-        one_of("period", period, tuple(PERIODS))
-    end = end_of(orders, until)
-    first_sql = (
-        f"select min(local_date) as first_day from {orders} "
-        f"where customer_id is not null and local_date < {day(end)}"
-    )
-    first = orders.engine.query(first_sql)["first_day"].iloc[0]
-    if pd.isna(first):
-        nothing = _complete(pd.DataFrame(), pd.PeriodIndex([], freq="M"), end)
-        return nothing, period or "1M", end, (first_sql,)
-    first_day, last_day = pd.Timestamp(first), pd.Timestamp(end) - pd.Timedelta(days=1)
-    length = period or ("1M" if last_day - first_day >= HALF_A_YEAR else "1W")
-    periods = pd.period_range(first_day, last_day, freq=PERIODS[length])
-    sql = _cells_sql(orders, periods, end)
-    counted = orders.engine.query(sql)
-    return _complete(counted, periods, end), length, end, (first_sql, sql)
-
-
-def _cells_sql(orders: Table, periods: pd.PeriodIndex, until: datetime.date) -> str:
-    """Write the SQL that counts, for each cohort and period, who bought and what.
-
-    The squares of what customers have brought so far add up from their changes: a customer who buys
-    nothing in a period changes nothing, so that no row is needed for them.
-    """
-    starts = [start.date() for start in periods.start_time]
-    cases = " ".join(
-        f"when local_date < {day(start)} then {number}" for number, start in enumerate(starts[1:])
-    )
-    number = f"case {cases} else {len(starts) - 1} end" if cases else "0"
-    bought = "case when not coalesce(is_return, false) then local_date end"
-    so_far = (
-        "over (partition by customer_id order by at_no"
-        " rows between unbounded preceding and current row)"
-    )
-    return f"""
-        select cohort_no, at_no - cohort_no as period_no,
-            count(case when days > 0 then 1 end) as active,
-            count(case when days_so_far >= 2 and days_so_far - days < 2 then 1 end) as returned,
-            sum(revenue) as revenue,
-            sum(total * total - (total - revenue) * (total - revenue)) as squares
-        from (select customer_id, cohort_no, at_no, days, revenue,
-                sum(days) {so_far} as days_so_far, sum(revenue) {so_far} as total
-            from (select customer_id, at_no, days, revenue,
-                    min(case when days > 0 then at_no end) over (partition by customer_id)
-                        as cohort_no
-                from (select customer_id, at_no, count(distinct bought_on) as days,
-                        coalesce(sum(revenue), 0) as revenue
-                    from (select customer_id, revenue, {number} as at_no, {bought} as bought_on
-                        from {orders}
-                        where customer_id is not null and local_date < {day(until)}) as numbered
-                    group by customer_id, at_no) as periods) as cohorts
-            where at_no >= cohort_no) as running
-        group by cohort_no, at_no - cohort_no
-        order by cohort_no, period_no"""
-
-
-def _complete(counted: pd.DataFrame, periods: pd.PeriodIndex, until: datetime.date) -> pd.DataFrame:
-    """Lay out every cell of the triangle: 0 where nobody bought, missing where not yet ended."""
-    cells = pd.DataFrame(
-        [(c, k) for c in range(len(periods)) for k in range(len(periods) - c)],
-        columns=["cohort_no", "period_no"],
-        dtype="int64",
-    )
-    if counted.empty:
-        columns = ["cohort", "period_no", "customers", "active", "returned", "revenue", "squares"]
-        nothing = cells.iloc[:0].reindex(columns=[*columns, "is_complete"])
-        return nothing.astype(dict.fromkeys(columns[2:4], "Int64") | {"is_complete": bool})
-    cells = cells.merge(counted, how="left", on=["cohort_no", "period_no"]).fillna(0)
-    by_cohort = cells.groupby("cohort_no")
-    cells["customers"] = by_cohort["active"].transform("first").astype("Int64")
-    cells["returned"] = by_cohort["returned"].cumsum()
-    ends = periods.end_time.normalize() + pd.Timedelta(days=1)
-    cells["is_complete"] = ends[cells["cohort_no"] + cells["period_no"]] <= pd.Timestamp(until)
-    cells["cohort"] = periods.start_time[cells["cohort_no"]].date
-    for name in ("active", "returned"):
-        cells[name] = cells[name].astype("Int64").where(cells["is_complete"])
-    cells["revenue"] = cells["revenue"].where(cells["is_complete"])
-    return cells[cells["customers"] > 0].reset_index(drop=True)
 
 
 def _with_rates(counts: pd.DataFrame) -> pd.DataFrame:
@@ -420,21 +218,3 @@ def _with_rates(counts: pd.DataFrame) -> pd.DataFrame:
         table[f"{rate}_low"], table[f"{rate}_high"] = wilson_interval(table[name], tried)
     identity = [name for name in ("cohort", "period_no", "customers") if name in table]
     return table[[*identity, "active", *ACTIVE, "returned", *RETURNED]]
-
-
-def _with_means(sums: pd.DataFrame) -> pd.DataFrame:
-    """Add the mean of what customers have brought, with its interval."""
-    table = sums.copy()
-    n = table["customers"].astype("Float64").to_numpy(float, na_value=np.nan)
-    mean, low, high = _MEANS
-    table[mean] = table["total"].to_numpy(float) / n
-    table[low], table[high] = mean_interval(table["total"], table["squares"], n)
-    return table
-
-
-def _cohort_name(start: Any, period: str, language: Language) -> str:
-    if period == "1W":
-        return format_date(start, language)
-    if period == "1Q":
-        return f"{start.year} Q{(start.month + 2) // 3}"
-    return f"{start:%Y}" if period == "1Y" else f"{start:%Y-%m}"

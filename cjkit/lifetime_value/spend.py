@@ -13,8 +13,9 @@ from matplotlib.axes import Axes
 from cjkit.checks import CjkitError
 from cjkit.engine import Table
 from cjkit.labels import Language, format_money, format_number, label
+from cjkit.lifetime_value.estimation import Estimate
 from cjkit.lifetime_value.histories import Obstacle, customers_sql, day, end_of
-from cjkit.lifetime_value.models import Estimate, SpendModel, estimate_spend
+from cjkit.lifetime_value.models import SpendModel, estimate_spend
 from cjkit.lifetime_value.purchases import (
     FEWEST_REPEAT_CUSTOMERS,
     PARAMETER_FORMATS,

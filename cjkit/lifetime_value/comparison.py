@@ -1,0 +1,132 @@
+"""What a model expected beside what happened: group by group, and through time."""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from cjkit.labels import Language, format_number, format_percent, label
+from cjkit.plots.columns import draw_column_pairs
+from cjkit.plots.lines import Line, draw_lines
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What a model expected beside what happened, group by group.
+
+    Attributes
+    ----------
+    table : DataFrame, one row for each group
+        The group (`repeats` or `decile`), `customers`, and pairs of `actual_...` and
+        `predicted_...` columns.
+    pair : str
+        The ending of the pair that the picture shows.
+    group : str
+        The column that names the groups.
+    counts : dict
+        The columns that count customers, and those that rest on each.
+    sql : tuple of str
+    """
+
+    table: pd.DataFrame
+    pair: str
+    group: str
+    counts: dict[str, tuple[str, ...]]
+    sql: tuple[str, ...]
+
+    def finding(self, language: Language = "en") -> str:
+        """Say what the first and the last group did, and what was expected of them."""
+        if self.table.empty:
+            return label("no_model_to_compare", language)
+        figures: dict[str, object] = {}
+        digits = 0 if self.pair == "customers" else 2
+        for place, row in (("first", self.table.iloc[0]), ("last", self.table.iloc[-1])):
+            figures[place] = row[self.group]
+            for kind in ("actual", "predicted"):
+                figures[f"{kind}_{place}"] = format_number(
+                    row[f"{kind}_{self.pair}"], language, digits=digits
+                )
+        return label(f"finding_{self.pair}_by_{self.group}", language, **figures)
+
+    def plot(self, *, ax: Axes | None = None, language: Language = "en") -> Axes:
+        """Draw two bars for each group: what happened, and what was expected."""
+        ax = draw_column_pairs(
+            [str(name) for name in self.table[self.group]],
+            self.table[f"actual_{self.pair}"].to_numpy(float),
+            self.table[f"predicted_{self.pair}"].to_numpy(float),
+            names=(label("actual", language), label("predicted", language)),
+            ax=ax,
+        )
+        ax.set(
+            xlabel=label(self.group, language),
+            title=label(f"{self.pair}_by_{self.group}", language),
+        )
+        return ax
+
+
+@dataclass(frozen=True)
+class Tracking:
+    """Repeat purchases of the calibration's customers through time, beside what the model expected.
+
+    Attributes
+    ----------
+    table : DataFrame, one row for each week (each day where there are fewer than 12 weeks)
+        `until_day` (its last day), `actual_purchases` and `predicted_purchases` in it, and both
+        cumulated: `actual_total`, `predicted_total`.
+    split : date
+        The first day that the model had not seen.
+    sql : tuple of str
+    """
+
+    formats: ClassVar[dict[str, str]] = {"until_day": "date"}
+
+    table: pd.DataFrame
+    split: datetime.date
+    sql: tuple[str, ...]
+
+    @property
+    def error(self) -> float:
+        """Predicted over actual cumulative purchases at the end, less 1."""
+        last = self.table.iloc[-1]
+        return float(last["predicted_total"] / last["actual_total"] - 1)
+
+    def finding(self, language: Language = "en") -> str:
+        """Say how far off the cumulative purchases are at the end."""
+        if self.table.empty:
+            return label("nothing_to_track", language)
+        last = self.table.iloc[-1]
+        return label(
+            "finding_tracking",
+            language,
+            actual=format_number(last["actual_total"], language),
+            predicted=format_number(last["predicted_total"], language),
+            error=signed_percent(self.error, language),
+        )
+
+    def plot(self, *, ax: Axes | None = None, language: Language = "en") -> Axes:
+        """Draw both cumulative curves, with a line at the first day the model had not seen."""
+        rows = self.table
+        days = pd.to_datetime(rows["until_day"]).to_numpy()
+        lines = [
+            Line(days, rows["actual_total"], label("actual", language)),
+            Line(days, rows["predicted_total"], label("predicted", language), style="--"),
+        ]
+        ax = draw_lines(
+            lines,
+            write=lambda count: format_number(count, language),
+            mark=(np.datetime64(self.split), label("forecast_starts", language)),
+            ax=ax,
+        )
+        ax.set(title=label("cumulative_repeat_purchases", language), ylim=(0, None))
+        return ax
+
+
+def signed_percent(share: float, language: Language) -> str:
+    """Write a deviation with its sign."""
+    sign = "+" if share > 0 else ""
+    return sign + format_percent(share, language)
