@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-import cjkit.cleansing
+import cjkit
 from cjkit.engine import text
 
 RECIPES = Path(__file__).parent.parent / "data" / "recipes"
@@ -24,7 +24,7 @@ def recipe(real_data, tmp_path_factory):
             shutil.copy(RECIPES / f"{name}.toml", folder)
             with pytest.MonkeyPatch.context() as patch:
                 patch.setenv("CJKIT_REAL_DATA", str(real_data))
-                opened[name] = cjkit.cleansing.open(folder / f"{name}.toml")
+                opened[name] = cjkit.open(folder / f"{name}.toml")
         return opened[name]
 
     return open_recipe
@@ -106,3 +106,13 @@ def test_cdnow_gives_every_purchase(recipe):
     log = recipe("cdnow")
     assert one(log, "select count(*) from orders") == 6_919
     assert one(log, "select count(*) from customers") == 2_357
+
+
+def test_cdnow_gives_the_published_parameters_and_the_hold_out_beside_them(recipe):
+    log = recipe("cdnow")
+    test = cjkit.backtest_purchases(log.orders, until=log.as_of, prior_sd=None)
+    assert test.split.isoformat() == "1997-10-01"
+    assert test.fit.table["estimate"].round(3).tolist() == [0.243, 4.414, 0.793, 2.426]
+    assert (round(test.predicted.value, 1), test.actual) == (1653.4, 1882)
+    spend = cjkit.fit_spend(log.orders, until=test.split, prior_sd=None)
+    assert spend.table["estimate"].round(2).tolist() == [6.25, 3.74, 15.44]

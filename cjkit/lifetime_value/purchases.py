@@ -18,7 +18,7 @@ from cjkit.lifetime_value.estimation import Estimate
 from cjkit.lifetime_value.histories import Histories, Obstacle, end_of, read_histories
 from cjkit.lifetime_value.models import PurchaseModel, estimate_purchases
 from cjkit.plots.heat import draw_heat
-from cjkit.statistics import Floats
+from cjkit.statistics import Floats, wilson_interval
 
 Model = Literal["bg_nbd", "mbg_nbd"]
 MODELS: tuple[Model, ...] = ("bg_nbd", "mbg_nbd")
@@ -92,10 +92,15 @@ class PurchaseFit:
         if self.obstacle is not None:
             return self.obstacle.words(language)
         year = pd.Timedelta(days=365.25) / self.unit
+        low, high = wilson_interval(self.repeat_customers, self.customers)
         return label(
             "finding_purchase_fit",
             language,
             share=format_percent(self.repeat_customers / self.customers, language),
+            low=format_percent(float(low), language),
+            high=format_percent(float(high), language),
+            days=format_number(self.unit / pd.Timedelta(days=1), language),
+            log_likelihood=format_number(self.log_likelihood, language, digits=2),
             customers=format_number(self.customers, language),
             purchases=format_number(
                 float(self.fitted.expected_purchases(year, 0, 0, 0)), language, digits=2
