@@ -72,11 +72,29 @@ class Flow:
         """What the columns hold whose names do not say it."""
         return {"origin": self.level, "target": self.level, "step": "number"}
 
+    @property
+    def people(self) -> int:
+        """How many people were followed."""
+        return int(self._near["customers"].sum())
+
+    @property
+    def ended(self) -> dict[str, float]:
+        """The share of those whose journey ended (or began) at the anchor, with its interval."""
+        side, edge = ("origin", ENTRY) if self.is_backward else ("target", EXIT)
+        count = self._near.loc[self._near[side] == edge, "customers"].sum()
+        low, high = wilson_interval(count, self.people)
+        share = count / self.people if self.people else float("nan")
+        return {"share": share, "share_low": float(low), "share_high": float(high)}
+
+    @property
+    def _near(self) -> pd.DataFrame:
+        """The rows of the step at the anchor."""
+        return self.table[self.table["step"] == (-1 if self.is_backward else 0)]
+
     def finding(self, language: Language) -> str:
         """Say where most people are next (or were just before), and how many went no further."""
-        near = self.table[self.table["step"] == (-1 if self.is_backward else 0)]
-        side, edge = ("origin", ENTRY) if self.is_backward else ("target", EXIT)
-        shares = near.groupby(side)["share"].sum()
+        side = "origin" if self.is_backward else "target"
+        shares = self._near.groupby(side)["share"].sum()
         if shares.empty:
             return label("no_moves", language)
         inner = shares.drop([OTHER, *_ENDS], errors="ignore")
@@ -84,13 +102,13 @@ class Flow:
         return label(
             "flow_finding_back" if self.is_backward else "flow_finding",
             language,
-            people=format_number(near["customers"].sum(), language),
+            people=format_number(self.people, language),
             anchor=self._anchor_name(language),
             place=label("nowhere", language)
             if place is None
             else display_name(place, self.level, language),
             share=format_percent(None if place is None else inner[place], language),
-            ended=format_percent(shares.get(edge, 0.0), language),
+            ended=format_percent(self.ended["share"], language),
         )
 
     def plot(self, *, ax: Axes | None = None, language: Language = "en") -> Axes:
