@@ -200,7 +200,7 @@ def test_the_finding_says_the_figures(event_log):
 def slow_chains(own, steps, window, ties):
     """Try every choice of one customer's events: slow, and obviously right.
 
-    `own` holds (event, time, position) in the order of the log; gives all chains of `steps`.
+    `own` holds (event, hour, position) in the order of the log; gives all chains of `steps`.
     """
     if ties == "ordered":
         tried = itertools.combinations(own, len(steps))
@@ -217,77 +217,130 @@ def slow_chains(own, steps, window, ties):
     ]
 
 
-def random_log(rng, size, customers):
-    return pd.DataFrame(
+def random_log(rng, logs, unit=HOUR):
+    """Draw `logs` small logs of 7 customers in one: `group` tells them apart. Many times tie."""
+    size = 45 * logs
+    customers = rng.integers(0, 7 * logs, size)
+    log = pd.DataFrame(
         {
-            "customer_id": rng.integers(0, customers, size),
+            "customer_id": [f"c{n}" for n in customers],
             "event": rng.choice([*STEPS, "help"], size, p=[0.35, 0.3, 0.25, 0.1]),
-            "occurred_us": START_US + rng.integers(0, 8, size) * HOUR,
-            "event_id": [f"{n:04d}" for n in rng.permutation(size)],
+            "occurred_us": START_US + rng.integers(0, 8, size) * unit,
+            "event_id": [f"{n:05d}" for n in rng.permutation(size)],
             "event_order": rng.choice([1, 2, 3], size),
+            "device": rng.choice(["phone", "desktop"], size),
+            "group": [f"g{n % logs}" for n in customers],
         }
     )
+    return log.sort_values(["occurred_us", "event_order", "event_id"], ignore_index=True)
+
+
+def prepare(log):
+    """Prepare a random log, with each customer's group in the table of customers."""
+    engine = DuckDB(threads=1)
+    engine.add("customers", log[["customer_id", "group"]].drop_duplicates())
+    return prepare_events(engine, log)
 
 
 def journeys(log):
-    """Return each customer's (event, hours, position) in the order of the log."""
-    ordered = log.sort_values(["occurred_us", "event_order", "event_id"])
+    """Return each customer's (event, hour, position) in the order of the log."""
     return {
         customer: [
             (row.event, (row.occurred_us - START_US) / HOUR, place)
             for place, row in enumerate(own.itertuples(), start=1)
         ]
-        for customer, own in ordered.groupby("customer_id")
+        for customer, own in log.groupby("customer_id")
     }
 
 
-@pytest.mark.parametrize("ties", ["ordered", "simultaneous"])
-@pytest.mark.parametrize(
-    "steps", [STEPS, ["view", "buy"], ["view", "cart", "view"], ["buy", "buy", "view", "buy"]]
+# Each round is 19 logs, the most that `by` keeps apart.
+ROUNDS = pytest.mark.parametrize("rounds", [1, pytest.param(40, marks=pytest.mark.long)])
+TIES = pytest.mark.parametrize("ties", ["ordered", "simultaneous"])
+MANY_STEPS = pytest.mark.parametrize(
+    "steps",
+    [STEPS, ["view", "buy"], ["view", "cart", "view"], ["buy", "buy", "view", "buy"]],
+    ids="-".join,
 )
-def test_agrees_with_trying_every_chain(rng, steps, ties):
-    for _ in range(20):
-        log = random_log(rng, 60, 9)
+
+
+@ROUNDS
+@TIES
+@MANY_STEPS
+def test_agrees_with_trying_every_chain(rng, steps, ties, rounds):
+    for _ in range(rounds):
+        log = random_log(rng, 19)
         within = int(rng.integers(1, 8))
-        expected = [
-            sum(bool(slow_chains(own, steps[:k], within, ties)) for own in journeys(log).values())
-            for k in range(1, len(steps) + 1)
-        ]
-        events = prepare_events(DuckDB(threads=1), log)
-        assert counts(events, steps, within=f"{within}h", ties=ties) == expected
+        group = dict(zip(log["customer_id"], log["group"], strict=True))
+        expected = {}
+        for customer, own in journeys(log).items():
+            found = expected.setdefault(group[customer], [0] * len(steps))
+            for k in range(len(steps)):
+                found[k] += bool(slow_chains(own, steps[: k + 1], within, ties))
+        options = {"within": f"{within}h", "ties": ties}
+        events = prepare(log)
+        entered = {name: found for name, found in expected.items() if found[0]}
+        assert by_group(events, steps, by="group", **options) == entered
+        assert counts(events, steps, **options) == np.sum(list(expected.values()), axis=0).tolist()
 
 
-@pytest.mark.parametrize("ties", ["ordered", "simultaneous"])
+@ROUNDS
+@TIES
 @pytest.mark.parametrize("by_at", ["first", "last", "cart"])
-def test_groups_agree_with_trying_every_chain(rng, ties, by_at):
-    for _ in range(10):
-        log = random_log(rng, 60, 9)
-        log["device"] = rng.choice(["phone", "desktop"], 60)
-        device = {}
-        for customer, rows in log.sort_values(["occurred_us", "event_order", "event_id"]).groupby(
-            "customer_id"
-        ):
-            device[customer] = rows["device"].tolist()
+def test_groups_agree_with_trying_every_chain(rng, ties, by_at, rounds):
+    for _ in range(rounds):
+        log = random_log(rng, 10)
+        devices = log.groupby("customer_id")["device"].agg(list)
         expected = {}
         for customer, own in journeys(log).items():
             ends = [
-                [(c[-1][1], c[-1][2]) for c in slow_chains(own, STEPS[:k], 4, ties)]
+                [(chain[-1][1], chain[-1][2]) for chain in slow_chains(own, STEPS[:k], 4, ties)]
                 for k in (1, 2, 3)
             ]
             if not ends[0]:
                 continue
             furthest = max(k for k in range(3) if ends[k])
             at = ends[{"first": 0, "last": furthest, "cart": 1}[by_at]]
-            group = device[customer][min(at)[1] - 1] if at else "(missing)"
+            group = devices[customer][min(at)[1] - 1] if at else "(missing)"
             found = expected.setdefault(group, [0, 0, 0])
             for k in range(3):
                 found[k] += bool(ends[k])
-        events = prepare_events(DuckDB(threads=1), log)
-        found = by_group(events, within="4h", ties=ties, by="device", by_at=by_at)
+        found = by_group(prepare(log), within="4h", ties=ties, by="device", by_at=by_at)
         assert found == expected
-        assert np.sum(list(found.values()), axis=0).tolist() == counts(
-            events, within="4h", ties=ties
-        )
+
+
+@ROUNDS
+@TIES
+@MANY_STEPS
+def test_entries_agree_with_trying_every_chain(rng, steps, ties, rounds):
+    for _ in range(rounds):
+        log = random_log(rng, 15, unit=12 * HOUR)
+        within = int(rng.integers(1, 5)) * 12
+        entered, spans = {}, []
+        for own in journeys(log).values():
+            times = []
+            for k in range(len(steps)):
+                chains = slow_chains(own, steps[: k + 1], within, ties)
+                times = [[hour for _, hour, _ in chain] for chain in chains]
+                for day in {chain[0] // 24 for chain in times}:
+                    entered.setdefault(day, [0] * len(steps))[k] += 1
+            # The first entry that leads to the end, and from there the earliest next step.
+            spans += [min(times)] if times else []
+        events = prepare(log)
+        options = {"within": f"{within}h", "ties": ties}
+        table = measure_funnel_trend(
+            events, steps, every="day", as_of=datetime.date(2025, 1, 1), **options
+        ).table
+        assert entered == {
+            (day - datetime.date(2024, 1, 1)).days: rows["customers"].tolist()
+            for day, rows in table.groupby("entered")
+            if rows["customers"].any()
+        }
+        measured = measure_times(events, steps, **options).table
+        gaps = np.diff(np.array(spans), axis=1)
+        if len(steps) > 2:
+            gaps = np.column_stack([gaps, gaps.sum(axis=1)])
+        assert measured["customers"].tolist() == [len(spans)] * gaps.shape[1]
+        assert (measured["median_us"] / HOUR).tolist() == np.median(gaps, axis=0).tolist()
 
 
 def test_entries_of_a_month_are_followed_beyond_it_and_masked_until_their_window_is_over(event_log):
@@ -353,44 +406,6 @@ def test_nobody_at_the_end_has_no_times(event_log):
     assert times.table["customers"].tolist() == [0]
     assert times.finding("en") == "Nothing to show here."
     assert times.plot().get_xscale() == "log"
-
-
-@pytest.mark.parametrize("ties", ["ordered", "simultaneous"])
-@pytest.mark.parametrize("steps", [STEPS, ["view", "cart", "view"], ["buy", "buy", "view"]])
-def test_entries_agree_with_trying_every_chain(rng, steps, ties):
-    for _ in range(15):
-        log = random_log(rng, 60, 9)
-        log["occurred_us"] = START_US + rng.integers(0, 6, 60) * 12 * HOUR
-        within = int(rng.integers(1, 5)) * 12
-        entered, spans = {}, []
-        for own in journeys(log).values():
-            chains = [
-                [
-                    (c[0][1], [event[1] for event in c])
-                    for c in slow_chains(own, steps[:k], within, ties)
-                ]
-                for k in range(1, len(steps) + 1)
-            ]
-            for k, found in enumerate(chains):
-                for day in {start // 24 for start, _ in found}:
-                    entered.setdefault(day, [0] * len(steps))[k] += 1
-            if chains[-1]:
-                spans.append(min(times for _, times in chains[-1]))
-        events = prepare_events(DuckDB(threads=1), log)
-        options = {"within": f"{within}h", "ties": ties}
-        table = measure_funnel_trend(
-            events, steps, every="day", as_of=datetime.date(2025, 1, 1), **options
-        ).table
-        first = datetime.date(2024, 1, 1)
-        assert entered == {
-            (day - first).days: rows["customers"].tolist() for day, rows in table.groupby("entered")
-        }
-        times = measure_times(events, steps, **options).table
-        assert times["customers"].iloc[-1] == len(spans)
-        if spans:
-            gaps = np.diff(np.array(spans), axis=1)
-            expected = [*np.median(gaps, axis=0), np.median(gaps.sum(axis=1))]
-            assert (times["median_us"] / HOUR).tolist() == expected
 
 
 def test_a_difference_has_newcombes_interval(event_log):
