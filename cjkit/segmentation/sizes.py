@@ -81,8 +81,8 @@ class SegmentGrid:
             ax=ax,
         )
         ax.set(
-            xlabel=label("frequency_score", language),
-            ylabel=label("recency_score", language),
+            xlabel=label("frequency_axis", language),
+            ylabel=label("recency_axis", language),
         )
         return ax
 
