@@ -124,6 +124,10 @@ def test_all_faults_are_said_together_each_with_its_place_and_the_nearest_name()
             mapping(row=row(x_at={"column": "h", "time": "hours", "since": "once"})),
             "since='once'",
         ),
+        (
+            mapping(row=[{"table": "customers", "columns": {"source": "origin"}}]),
+            "source is cjkit's own name",
+        ),
         (mapping(row=row(x_day={"column": "d", "time": "iso"})), "its name must end in _at"),
         (mapping(row=row(revenue={"column": "d", "time": "iso"})), "revenue is no time"),
         (mapping(row=row(occurred_at={"column": "t", "time": "isso"})), "Did you mean 'iso'?"),

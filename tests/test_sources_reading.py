@@ -210,9 +210,19 @@ def test_json_may_be_an_array_lines_or_hold_its_records_inside(engine, tmp_path)
         (json.dumps({"page": 1, "data": {"results": rows}}), {"records": "data.results"}),
     ):
         path = write(tmp_path, "a.json", content)
-        found, reading = records(engine, path, ["id", "t"], **rule)
+        found, reading = records(engine, path, ["id", "t"], format="json", **rule)
         assert found == {1: ["12345678901234567890", "true"], 2: ["x", None]}
         assert reading.unmapped == ("other",)
+
+
+def test_records_must_be_where_the_mapping_says(engine, tmp_path):
+    path = write(tmp_path, "a.json", '{"data": {"rows": []}, "n": 1}')
+    assert records(engine, path, ["id"], records="data.rows")[0] == {}
+    for wrong, found in (("data.row", "nothing"), ("n", "ubigint"), ("data", "object")):
+        with pytest.raises(CjkitError, match=f"file.records='{wrong}' leads to {found}"):
+            records(engine, path, ["id"], records=wrong)
+    path = write(tmp_path, "b.json", '[{"id": 1}, 5, null, "x"]')
+    assert records(engine, path, ["id"])[0] == {1: ["1"], 2: None, 3: None, 4: None}
 
 
 def test_parquet_gives_texts_as_a_csv_export_would(engine, tmp_path):

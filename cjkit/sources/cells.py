@@ -54,7 +54,9 @@ def open_csv(
         value = reach_json(f"c{place.number}", place.inner) if place.inner else f"c{place.number}"
         fields.append(f"{without_nulls(value, rule.nulls)} as f{number}")
     taken = {place.number for place in places}
-    unmapped = tuple(name for number, name in enumerate(names, 1) if number not in taken)
+    unmapped = tuple(
+        name.strip() for number, name in enumerate(names, 1) if number not in taken and name.strip()
+    )
     strict = table.read()
     # The only cell of a blank line is missing: such a line is no record.
     rows = strict if len(names) > 1 else f"(select * from {strict} where c1 is not null)"
@@ -207,7 +209,7 @@ def _repair(
             (format csv, header false, quote '', escape '', delimiter {text(mark)})"""
     )
     bad = engine.query(
-        'select line_no, line from "damaged records" where not is_whole order by line_no limit 5'
+        'select line_no from "damaged records" where not is_whole order by line_no limit 5'
     )
     nothing = ", ".join("null" for _ in fields)
     return Reading(
@@ -216,9 +218,8 @@ def _repair(
         union all select record_no, {nothing} from "damaged records" where not is_whole""",
         unmapped,
         unreadable=tuple(
-            f"line {line_no + table.first - 1 - table.skip} has not {table.width} cells: "
-            f"{line[:60]!r}"
-            for line_no, line in zip(bad["line_no"], bad["line"], strict=True)
+            f"line {line_no + table.first - 1 - table.skip} has not {table.width} cells"
+            for line_no in bad["line_no"]
         ),
     )
 

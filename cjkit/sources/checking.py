@@ -28,6 +28,18 @@ from cjkit.sources.mapping import (
 )
 
 D = TypeVar("D", bound=Declared)
+RESERVED = (
+    "person_key",
+    "record_hash",
+    "unique_key",
+    "row_rule",
+    "unreadable",
+    "unknown_codes",
+    "source",
+    "file",
+    "record_no",
+)
+"""The columns that every landed row has beside those of its mapping."""
 
 
 def shipped_mappings() -> list[str]:
@@ -208,6 +220,8 @@ class _Checking:
             if not is_known_column(row.table, name):
                 what = f" is no column of {row.table}."
                 self._add(f"{place}.columns.{name}", what, name, list(rule.columns))
+            if name in RESERVED:
+                self.faults.append(f"{place}.columns.{name} is cjkit's own name: choose another.")
         for name in rule.required:
             if name not in row.columns:
                 self.faults.append(f"{place}.columns.{name} is missing: {row.table} need it.")

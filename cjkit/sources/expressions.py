@@ -239,7 +239,8 @@ def _plain_number(given: str) -> str:
 
 
 def _rounded(found: str) -> str:
-    return f"try_cast(round({found}) as bigint)"
+    # Within 18 digits, so that sums of two such numbers never overflow.
+    return f"cast(try_cast({found} as decimal(18, 0)) as bigint)"
 
 
 def _is_iso(given: str) -> str:

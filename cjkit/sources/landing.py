@@ -142,7 +142,10 @@ def land(project: Project, engine: DuckDB, *, pseudonym: Pseudonym | None = None
     digests = {path: _digest_of(path) for paths in files.values() for path in paths}
     folders, ledgers, made = [], [], 0
     for name, mapping in mappings.items():
-        looked_up = [digests[p] for rule in mapping.lookups.values() for p in files[rule.source]]
+        looked_up = [
+            [mappings[rule.source].text, *(digests[path] for path in files[rule.source])]
+            for rule in mapping.lookups.values()
+        ]
         for path in files[name]:
             shown = shown_name(path, project.folder)
             fingerprint = _digest(

@@ -159,7 +159,7 @@ def _open_file(
         return open_csv(engine, copy, rule, wanted, workspace, shown=path)
     if form == "ndjson":
         return _open_ndjson(copy, rule, wanted)
-    return _open_json(copy, rule, wanted)
+    return _open_json(engine, copy, rule, wanted, shown=path)
 
 
 # JSON
@@ -167,27 +167,38 @@ def _open_file(
 
 def _open_ndjson(path: Path, rule: FileRule, wanted: Sequence[str]) -> Reading:
     read = f"read_ndjson_objects({text(str(path))}, ignore_errors = true)"
-    # A line that is JSON but no object has no columns: it cannot be read either.
-    return _json_reading(
-        f"select case when starts_with(ltrim(json), '{{') then json end as json from {read}",
-        rule,
-        wanted,
-    )
+    return _json_reading(f"select json from {read}", rule, wanted)
 
 
-def _open_json(path: Path, rule: FileRule, wanted: Sequence[str]) -> Reading:
+def _open_json(
+    engine: DuckDB, path: Path, rule: FileRule, wanted: Sequence[str], *, shown: Path
+) -> Reading:
     size = max(path.stat().st_size + 1024, LONGEST_LINE)
     form = "auto" if rule.records is None else "unstructured"
     read = f"read_json_objects({text(str(path))}, format = '{form}', maximum_object_size = {size})"
     rows = f"select json from {read}"
     if rule.records is not None:
-        inside = json_path(tuple(rule.records.split("."))) + "[*]"
-        rows = f"select unnest(json_extract(json, {text(inside)})) as json from {read}"
+        inside = json_path(tuple(rule.records.split(".")))
+        kinds = f"select coalesce(json_type(json, {text(inside)}), 'nothing') as kind from {read}"
+        try:
+            found = engine.query(kinds)["kind"]
+        except EngineError as error:
+            raise CjkitError(f"{shown} cannot be read as json: {words_of(error)}") from error
+        if wrong := [kind for kind in found if kind != "ARRAY"]:
+            raise CjkitError(
+                f"{shown}: file.records={rule.records!r} leads to {wrong[0].lower()}, not to the "
+                "list of records."
+            )
+        rows = f"select unnest(json_extract(json, {text(inside + '[*]')})) as json from {read}"
     return _json_reading(rows, rule, wanted)
 
 
 def _json_reading(rows: str, rule: FileRule, wanted: Sequence[str]) -> Reading:
-    """Take all columns of each record out in one go: it is parsed once."""
+    """Take all columns of each record out in one go: it is parsed once.
+
+    What is JSON but no object has no columns: it cannot be read either.
+    """
+    rows = f"select case when starts_with(ltrim(json), '{{') then json end as json from ({rows})"
     paths = ", ".join(text(json_path(tuple(name.split(".")))) for name in wanted)
     found = f"json_extract_string(json, [{paths}])" if wanted else "null"
     fields = "".join(
