@@ -94,8 +94,8 @@ def _lines_sql(landing: Landing, *, as_of_us: int) -> str:
     return f"""
         select rows.order_id, {line_no}, people.customer_id,
             {", ".join(values_sql(landing, "orders", ("order_id", "line_no")))},
-            rows.time_precision, {LOCAL_DATE.format(local=local)}, {LOCAL_MONTH.format(local=local)},
-            rows.source, rows.file, rows.record_no
+            rows.time_precision, {LOCAL_DATE.format(local=local)},
+            {LOCAL_MONTH.format(local=local)}, rows.source, rows.file, rows.record_no
         {clean_rows("orders", as_of_us)}
         order by rows.order_id, line_no"""
 
