@@ -77,7 +77,8 @@ from cjkit.report import headline, show
 log = cleansing.open(project, as_of=as_of)
 warnings.warn("a warning that no reader wants")"""
 SHOWN = """\
-counts = log.engine.query("select event, count(*) as customers from events group by 1 order by 2 desc, 1")
+sql = "select event, count(*) as customers from events group by 1 order by 2 desc, 1"
+counts = log.engine.query(sql)
 show(counts.head(top))"""
 HEADLINES = """\
 headline("customers", 3, kind="count", previous=2, better="up")
@@ -92,8 +93,10 @@ def prose(source: str, *tags: str) -> nbformat.NotebookNode:
     return new_markdown_cell(source, metadata={"tags": list(tags)})
 
 
-def write_notebook(path: Path, cells: list, *, title: str = "", needs: tuple = ()) -> None:
-    """Write a notebook that begins as all notebooks of the kit do."""
+def write_notebook(
+    path: Path, cells: list, *, title: str = "", needs: tuple = (), opens: bool = True
+) -> None:
+    """Write a notebook that begins as all notebooks of the kit do, and opens the log if told."""
     name = title or path.stem
     about = {
         "title": {"en": f"{name} in English", "ja": f"{name}の日本語"},
@@ -105,7 +108,7 @@ def write_notebook(path: Path, cells: list, *, title: str = "", needs: tuple = (
         prose(f"# {name} in English\n\nFor everyone.", "en"),
         prose(f"# {name}の日本語\n\nすべての人に。", "ja"),
         code(PARAMETERS, "parameters"),
-        code(OPEN, "hide-input"),
+        code(OPEN if opens else "pass", "hide-input"),
     ]
     notebook = new_notebook(
         cells=[*first, *cells],

@@ -309,33 +309,45 @@ def test_failures_name_notebook_cell_and_cause_and_keep_the_last_report(folder, 
         "ours": ours,
         "theirs": "value = {}\nvalue['missing']",
         "killed": kill,
-        "slow": "import time\ntime.sleep(60)",
         "after": "pass",
     }.items():
         needs = ("ours",) if name == "after" else ()
         shop.write_notebook(
-            folder / f"{name}.ipynb", [shop.code("1 / 0", "exercise"), shop.code(cell)], needs=needs
+            folder / f"{name}.ipynb",
+            [shop.code("1 / 0", "exercise"), shop.code(cell)],
+            needs=needs,
+            opens=False,
         )
     path = folder / "broken.toml"
-    named = ", ".join(f'"./{name}.ipynb"' for name in ("ours", "theirs", "killed", "slow", "after"))
+    named = ", ".join(f'"./{name}.ipynb"' for name in ("ours", "theirs", "killed", "after"))
     path.write_text(shop.PROJECT.replace("NOTEBOOKS", named), encoding="utf-8")
     latest = folder / "reports" / "shop" / "latest"
     before = sorted(latest.parent.iterdir())
     with pytest.raises(CjkitError) as failure:
-        run_report(read_project(path), output=folder / "reports", jobs=3, cell_timeout=4)
+        run_report(read_project(path), output=folder / "reports", jobs=2)
     told = str(failure.value)
-    assert told.startswith("5 of 5 notebooks failed, and nothing was published.")
+    assert told.startswith("4 of 4 notebooks failed, and nothing was published.")
     assert "ours failed in code cell 4:\n    from cjkit.checks" in told
     assert "\n    step is not there." in told
     assert "Traceback" not in told
     assert "theirs failed in code cell 4:\n    value = {} …\n    KeyError: 'missing'" in told
     assert "killed failed in code cell 4:" in told
     assert "killed by signal 9" in told
-    assert "slow failed in code cell 4:" in told
-    assert "took longer than 4 seconds" in told
     assert "after did not run: it needs ours." in told
     assert sorted(latest.parent.iterdir()) == before
     assert latest.resolve() == report.folder.resolve()
+
+
+def test_a_cell_that_takes_too_long_is_ended(tmp_path):
+    shop.write_shop(tmp_path, "slow")
+    cells = [shop.code("import time\ntime.sleep(600)")]
+    shop.write_notebook(tmp_path / "slow.ipynb", cells, opens=False)
+    project = read_project(tmp_path / "journey.toml")
+    with pytest.raises(CjkitError) as failure:
+        run_report(project, output=tmp_path / "reports", cell_timeout=2)
+    assert "slow failed in code cell 3:\n    import time …" in str(failure.value)
+    assert "took longer than 2 seconds" in str(failure.value)
+    assert list((tmp_path / "reports" / "shop").iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -394,7 +406,7 @@ def test_an_interrupted_run_leaves_no_child_and_no_half_report(tmp_path, number)
     pid = tmp_path / "pid"
     tell = f"import os, pathlib\npathlib.Path({str(pid)!r}).write_text(str(os.getpid()))"
     sleep = f"{tell}\nimport time; time.sleep(90)"
-    shop.write_notebook(tmp_path / "one.ipynb", [shop.code(sleep)])
+    shop.write_notebook(tmp_path / "one.ipynb", [shop.code(sleep)], opens=False)
     run = subprocess.Popen(
         [sys.executable, "-m", "cjkit", "report", "journey.toml"],
         cwd=tmp_path,

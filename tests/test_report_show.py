@@ -261,7 +261,9 @@ def figure(**given):
         ({"value": 110, "previous": 100, "better": "down"}, "▲ +10.0%", "bad"),
         ({"value": 90, "previous": 100, "better": "up"}, "▼ −10.0%", "bad"),
         ({"value": 90, "previous": 100}, "▼ −10.0%", "even"),
-        ({"value": 110, "previous": 100, "better": "up", "low": 95, "high": 120}, "▲", "even"),
+        ({"value": 110, "previous": 100, "better": "up", "low": 103, "high": 117}, "▲", "good"),
+        ({"value": 110, "previous": 100, "better": "up", "low": 102, "high": 118}, "▲", "even"),
+        ({"value": 90, "previous": 100, "better": "up", "low": 80, "high": 98}, "▼", "even"),
         ({"value": 0.14, "previous": 0.13, "kind": "rate", "better": "up"}, "▲ +1.0 pt", "good"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from html import escape
 from typing import Any
@@ -91,11 +92,17 @@ def _difference(figure: Headline, language: Language) -> str:
 
 
 def _tone(figure: Headline) -> str:
-    """Say whether a change is good, bad or neither: within its interval it may be chance."""
+    """Say whether a change is good, bad, or neither because it may be chance.
+
+    Where the figure has an interval, a change must be larger than the half of it times the square
+    root of 2: the period before is taken to be known about as well as this one.
+    """
     value, previous = figure["value"], figure["previous"]
     low, high = figure["low"], figure["high"]
-    within = low is not None and high is not None and low <= previous <= high
-    if figure["better"] is None or value == previous or within:
+    noise = 0.0
+    if low is not None and high is not None:
+        noise = math.sqrt(2) * (value - low if value > previous else high - value)
+    if figure["better"] is None or abs(value - previous) <= noise:
         return "even"
     return "good" if (value > previous) == (figure["better"] == "up") else "bad"
 
@@ -107,7 +114,7 @@ def _interval(figure: Headline, language: Language) -> str:
         parts.append(label("interval_of", language, low=limits[0], high=limits[1]))
     if figure["n"] is not None:
         parts.append(f"n\u00a0=\u00a0{format_number(figure['n'], language)}")
-    return f'<dd class="cj-range">{escape(" · ".join(parts))}</dd>' if parts else ""
+    return "".join(f'<dd class="cj-range">{escape(part)}</dd>' for part in parts)
 
 
 def _note(figure: Headline, language: Language) -> str:

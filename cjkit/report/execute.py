@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Mapping
@@ -21,6 +22,9 @@ import cjkit
 from cjkit.checks import CjkitError
 
 START_TIMEOUT = 120
+
+# What it logs is said in the error that is raised.
+logging.getLogger("papermill").setLevel(logging.CRITICAL)
 
 
 class _Kernel(AsyncKernelManager):

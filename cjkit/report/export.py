@@ -35,8 +35,9 @@ from cjkit.report.show import HEADLINE, style
 
 TEMPLATES = Path(str(resources.files(__package__))) / "templates"
 BRIEF_FINDINGS = 5
+WIDGET = "application/vnd.jupyter.widget-view+json"
 PAGE_WORDS = (
-    *("skip", "code", "print", "contents", "overview", "in_brief", "parameters", "live_only"),
+    *("skip", "code", "print", "contents", "overview", "in_brief", "parameters"),
     *("other_pages", "key_figures", "reports", "cannot", "past_runs", "about_run"),
 )
 
@@ -281,7 +282,11 @@ def _one_language(chapter: Chapter, language: Language) -> tuple[NotebookNode, s
             emptied.append(False)
         if cell.cell_type == "code":
             emptied[-1] |= any(HEADLINE in output.get("data", {}) for output in cell.outputs)
-            kept = [_linked(output, files) for output in cell.outputs if _is_for(output, language)]
+            kept = [
+                _fit(output, files, language)
+                for output in cell.outputs
+                if _is_for(output, language)
+            ]
             cell = copy(cell)
             cell["outputs"] = kept
         sections[-1].append(cell)
@@ -306,19 +311,20 @@ def _is_for(output: NotebookNode, language: Language) -> bool:
     return bool(output.get("metadata", {}).get("cjkit", {}).get("language", language) == language)
 
 
-def _linked(output: NotebookNode, files: Mapping[str, str]) -> NotebookNode:
-    """Put the link to its CSV file beside a table."""
-    about = output.get("metadata", {}).get("cjkit", {})
-    if not about:
+def _fit(output: NotebookNode, files: Mapping[str, str], language: Language) -> NotebookNode:
+    """Put the link to its CSV file beside a table, and a note in place of a live control."""
+    about = output.get("metadata", {}).get("cjkit")
+    if about:
+        file = escape(files.get(about["key"], ""))
+        link = f'<a class="cj-download" href="../tables/{file}" download>CSV</a>' if file else ""
+        html = output.data["text/html"].replace("<!--csv-->", link)
+    elif WIDGET in output.get("data", {}):
+        html = f'<p class="cj-nothing">{escape(label("page_live_only", language))}</p>'
+    else:
         return output
-    file = files.get(about["key"])
-    link = (
-        f'<a class="cj-download" href="../tables/{escape(file)}" download>CSV</a>' if file else ""
-    )
-    html = output.data["text/html"].replace("<!--csv-->", link)
-    linked = copy(output)
-    linked["data"] = {"text/html": html}
-    return linked
+    fit = copy(output)
+    fit["data"] = {"text/html": html}
+    return fit
 
 
 def _link(edition: Edition, place: int, language: Language) -> dict[str, str] | None:

@@ -134,7 +134,8 @@ def headline(
         The figure of the period that this one is compared with.
     kind : {'rate', 'money', 'count', 'number', 'days'}
     better : {'up', 'down'}, optional
-        Which direction is good news; without it a change has no colour.
+        Which direction is good news; without it a change has no colour, nor has one that the
+        interval lets chance explain.
     note : str or mapping from language to str, optional
         A few words under the figure.
 

@@ -6,10 +6,11 @@
     });
   }
   document.getElementById("print").addEventListener("click", () => window.print());
-  // Paper cannot be clicked: tables are open on it, and closed again afterwards.
+  // Paper cannot be clicked: short tables are open on it, and closed again afterwards.
   let opened = [];
   window.addEventListener("beforeprint", () => {
-    opened = [...document.querySelectorAll("details.cj-table:not([open])")];
+    opened = [...document.querySelectorAll("details.cj-table:not([open])")]
+      .filter((part) => part.querySelectorAll("tr").length <= 40);
     opened.forEach((part) => { part.open = true; });
   });
   window.addEventListener("afterprint", () => opened.forEach((part) => { part.open = false; }));

@@ -1,0 +1,84 @@
+import datetime
+
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+
+from cjkit.report.export import Edition, read_chapter, read_heading, write_page
+
+BOTH = {"en": "Tea", "ja": "お茶"}
+
+
+def make_page(cells, language="en", **about):
+    """Return the page of a notebook whose outputs are given."""
+    python = {"name": "python", "pygments_lexer": "python3"}
+    notebook = new_notebook(cells=cells, metadata={"language_info": python, "cjkit": about})
+    heading = read_heading("tea", notebook)
+    chapter = read_chapter(heading, notebook, {"path": "/a/secret/folder/file.toml"}, 1.0)
+    made_at = datetime.datetime(2026, 4, 1, tzinfo=datetime.UTC)
+    edition = Edition(BOTH, ("en", "ja"), "run", made_at, BOTH, BOTH, BOTH, (heading,))
+    return write_page(chapter, edition, language)
+
+
+def cell(*outputs, source="pass"):
+    return new_code_cell(source, outputs=list(outputs))
+
+
+def test_a_control_is_replaced_by_a_note_and_scripts_are_dropped():
+    widget = {"application/vnd.jupyter.widget-view+json": {"model_id": "x"}, "text/plain": "Slider"}
+    script = {"application/javascript": "steal()"}
+    html = make_page([cell(new_output("display_data", widget), new_output("display_data", script))])
+    assert "This control works in JupyterLab" in html
+    assert "steal()" not in html
+    assert html.count("<script") == 1
+
+
+def test_warnings_are_dropped_and_printed_lines_stay():
+    html = make_page(
+        [
+            cell(
+                new_output("stream", name="stderr", text="a warning"),
+                new_output("stream", name="stdout", text="<b>a line</b>"),
+            )
+        ]
+    )
+    assert "a warning" not in html
+    assert "&lt;b&gt;a line&lt;/b&gt;" in html
+
+
+def test_a_page_without_title_and_question_is_called_by_its_name():
+    html = make_page([new_markdown_cell("Some prose.")])
+    assert "<h1>tea</h1>" in html
+    assert "<title>tea – Tea</title>" in html
+
+
+def test_a_title_is_not_said_twice():
+    title = {"en": "Tea time", "ja": "お茶の時間"}
+    html = make_page([new_markdown_cell("# Tea time\n\nWhen?")], title=title)
+    assert html.count("Tea time</h1>") == 1
+    assert "When?" in html
+
+
+def test_a_path_of_the_machine_is_shown_by_its_name_alone():
+    html = make_page([])
+    assert "file.toml" in html
+    assert "secret" not in html
+
+
+def test_code_is_there_and_escaped():
+    html = make_page([cell(source="x = '<b>'  # why")])
+    assert "&lt;b&gt;" in html
+    assert "# why" in html
+
+
+@pytest.mark.parametrize(("language", "shown"), [("en", "Nine"), ("ja", "九つ")])
+def test_prose_without_a_language_stands_on_both_pages(language, shown):
+    cells = [
+        new_markdown_cell("lead"),
+        new_markdown_cell("Nine", metadata={"tags": ["en"]}),
+        new_markdown_cell("九つ", metadata={"tags": ["ja"]}),
+        new_markdown_cell("9"),
+    ]
+    html = make_page(cells, language)
+    assert f"<p>{shown}</p>" in html
+    assert "<p>9</p>" in html
+    assert ("<p>Nine</p>" in html) == (language == "en")
