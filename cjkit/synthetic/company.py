@@ -18,7 +18,7 @@ from cjkit.synthetic.dice import Dice
 from cjkit.synthetic.exports import Exports, prepare_truth
 
 FEWEST, MOST = 100, 10_000_000
-_MOST_NDJSON = 1_000_000
+_MOST_NDJSON, _MOST_IN_MEMORY = 1_000_000, 5_000
 _PEOPLE_A_PART = 250_000
 _BYTES_A_PERSON = {"ndjson": 18_000, "parquet": 7_000}
 _WORK_BYTES_A_PERSON = 20_000
@@ -127,7 +127,8 @@ def _write_company(
 ) -> dict[str, int]:
     """Write exports and truth below `work`, one part of the people after another."""
     ending = "ndjson" if customers <= _MOST_NDJSON else "parquet"
-    engine = DuckDB(work / "company.duckdb", threads=threads, memory=memory, spill=work)
+    path = ":memory:" if customers <= _MOST_IN_MEMORY else work / "company.duckdb"
+    engine = DuckDB(path, threads=threads, memory=memory, spill=work)
     rows: dict[str, int] = {}
     sums: Counter[str] = Counter()
     try:

@@ -101,11 +101,10 @@ def write_store_visits(exports: Exports, dice: Dice) -> None:
             from idle_touches where kind = 'store') as looked
         join people using (person_no)
         join calendar on calendar.day_no = (at_us - {START_US}) // {DAY_US}"""
+    every = exports.engine.materialize("every_quarter", records)
     for quarter in quarters(exports.engine):
-        exports.write(
-            f"store/visits_{quarter}.csv",
-            f"select * exclude (quarter) from ({records}) as visits where quarter = '{quarter}'",
-        )
+        own = f"select * exclude (quarter) from {every} where quarter = '{quarter}'"
+        exports.write(f"store/visits_{quarter}.csv", own)
 
 
 def write_consents(exports: Exports) -> None:
@@ -183,7 +182,7 @@ def _hit_records(engine: DuckDB, dice: Dice, condition: str, dirt: str) -> str:
 def _dirty_hits(dice: Dice, records: str) -> str:
     """Spoil some hits, and add replays, copies and events that nobody knows."""
     fault = dice.uniform("hit fault", "_id")
-    plain = "_dirt is null and event_name = 'page_view'"
+    plain = "_dirt is null and event_name = 'page_view' and consent = 'granted'"
     spoilt = f"""
         select * replace (
             case when {plain} and fault < 0.0005 then event_timestamp % 86400000000
@@ -203,7 +202,7 @@ def _dirty_hits(dice: Dice, records: str) -> str:
     seconds = dice.whole("replayed after", 1, 4, "_id")
     unknown = dice.pick("unknown", {"gtm_debug": 2, "xx_test": 1}, "_id")
     return f"""
-        with spoilt as ({spoilt})
+        with spoilt as materialized ({spoilt})
         select * exclude (fault) from spoilt
         union all select * exclude (fault) replace ('exact_duplicate' as _dirt) from spoilt
         where _dirt is null and {again} < {_TWICE_RATE}

@@ -10,6 +10,11 @@ from cjkit.synthetic.dice import Dice
 from cjkit.synthetic.stories import ZONE_US
 
 _CHUNK = 1 << 20
+_FORMATS = {
+    ".csv": ("csv", "header true"),
+    ".ndjson": ("json", ""),
+    ".parquet": ("parquet", "row_group_size 100000"),
+}
 
 
 @dataclass
@@ -42,33 +47,27 @@ class Exports:
         path = self.folder / name
         path = path.with_name(f"{path.stem}{self.suffix}{path.suffix}")
         path.parent.mkdir(parents=True, exist_ok=True)
-        self.engine.materialize(
-            "records",
-            f"""select *, row_number() over (order by _at, _id, _dirt nulls first) as _record_no
-                from ({records}) as made""",
+        # The engine keeps the order of rows from here to the file, so that a record's number is
+        # the number of its row.
+        made = self.engine.materialize(
+            "records", f"select * from ({records}) as made order by _at, _id, _dirt nulls first"
         )
-        columns = self.engine.columns("records")
-        shown = ", ".join(f'"{name}"' for name in columns if not name.startswith("_"))
-        rows = f"select {shown} from records order by _record_no"
-        if path.suffix == ".parquet":
-            self.engine.copy(rows, path, form="parquet", options="row_group_size 100000")
-        elif path.suffix == ".ndjson":
-            self.engine.copy(rows, path, form="json")
-        else:
-            self.engine.copy(rows, path, form="csv", options="header true")
+        shown = ", ".join(f'"{name}"' for name in made.columns if not name.startswith("_"))
+        form, options = _FORMATS[path.suffix]
+        self.engine.copy(f"select {shown} from records", path, form=form, options=options)
         if encoding != "utf-8":
             _transcode(path, encoding)
         file = path.relative_to(self.folder).as_posix()
         self.engine.run(
-            f"""insert into dirt select unnest(string_split(_dirt, ',')), {text(file)}, _record_no
+            f"""insert into dirt select unnest(string_split(_dirt, ',')), {text(file)}, rowid + 1
                 from records where _dirt is not null"""
         )
-        if "_sale_no" in columns:
+        if "_sale_no" in made.columns:
             self.engine.run(
-                f"""insert into copies select _sale_no, {text(file)}, _record_no
+                f"""insert into copies select _sale_no, {text(file)}, rowid + 1
                     from records where _sale_no is not null"""
             )
-        self.rows[file] = self.engine.table("records").count()
+        self.rows[file] = made.count()
         self.engine.run("drop table records")
 
 
@@ -90,8 +89,10 @@ def utc(at_us: str) -> str:
 
 def repeated(dice: Dice, records: str, purpose: str, rate: float) -> str:
     """Add exact copies of some records, as an export that was run twice does."""
-    return f"""select * from ({records}) as once union all
-        select * replace ('exact_duplicate' as _dirt) from ({records}) as once
+    return f"""
+        with once as materialized ({records})
+        select * from once union all
+        select * replace ('exact_duplicate' as _dirt) from once
         where _dirt is null and {dice.chance(purpose, rate, "_id")}"""
 
 

@@ -150,15 +150,10 @@ def make_touches(engine: DuckDB, dice: Dice) -> None:
         when touch_no = inquiry_no then 'inquiry'
         when touch_no = 1 and has_video then 'web'
         when {in_store} then 'store' else 'web' end"""
-    hours = {
-        "web": stories.WEB_HOURS,
-        "store": stories.STORE_HOURS,
-        "consultation": stories.STORE_HOURS,
-        "inquiry": stories.CALL_HOURS,
-    }
-    moment = "case kind " + " ".join(
-        f"when '{name}' then {_moment(weights)}" for name, weights in hours.items()
-    )
+    # One profile for all touches of a need keeps them in order on a day of several.
+    moment = f"""case when kind = 'inquiry' then {_moment(stories.CALL_HOURS)}
+        when home = 'web' then {_moment(stories.WEB_HOURS)}
+        else {_moment(stories.STORE_HOURS)} end"""
     test_from, test_to = (start_us(day) for day in stories.RETARGETING_TEST)
     channel = f"""case when kind in ('store', 'consultation') then 'store'
         when kind = 'inquiry' then 'call_center'
@@ -183,7 +178,7 @@ def make_touches(engine: DuckDB, dice: Dice) -> None:
                                 and not is_existing then first_us
                             when need_no = {MAIL_NEED} then begins_us + {9 * HOUR_US}
                                 + cast(least(moment * 40, 14) * {HOUR_US} as bigint)
-                            else day_no * {DAY_US} - {ZONE_US} + {moment} end end as at_us
+                            else day_no * {DAY_US} - {ZONE_US} + {moment} end as at_us
                         from (select *, {kind} as kind from ranked_touches) as placed
                     ) as timed) as ordered) as settled) as routed
         where at_us < {END_US}""",

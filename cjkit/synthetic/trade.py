@@ -115,14 +115,14 @@ def write_shop(exports: Exports, dice: Dice) -> None:
             sale_lines.category, quantity, unit_price,
             quantity * unit_price - sale_lines.amount as discount,
             case when {fault} between 0.0005 and 0.001 then 99999999
-                when {fault} between 0.001 and 0.0015 then -sale_lines.amount
+                when {fault} between 0.001 and 0.002 then -sale_lines.amount
                 else sale_lines.amount end as amount,
-            case when {fault} between 0.0015 and 0.002 then 'USD' else 'JPY' end as currency,
+            case when {fault} between 0.002 and 0.0025 then 'USD' else 'JPY' end as currency,
             sales.at_us as _at, sale_no * 100 + line_no as _id,
             case when line_no = 1 then sale_no end as _sale_no,
             case when {fault} < 0.0005 then 'date_1970' when {fault} < 0.001 then 'absurd_amount'
-                when {fault} < 0.0015 and sale_lines.amount > 0 then 'negative_amount'
-                when {fault} between 0.0015 and 0.002 then 'wrong_currency' end as _dirt
+                when {fault} < 0.002 and sale_lines.amount > 0 then 'negative_amount'
+                when {fault} between 0.002 and 0.0025 then 'wrong_currency' end as _dirt
         from sales join sale_lines using (sale_no) where place = 'web'
         union all
         select 'W9' || lpad(sale_no::varchar, 8, '0'), 1, {local("sales.at_us", _SECOND)}, null,
@@ -131,7 +131,7 @@ def write_shop(exports: Exports, dice: Dice) -> None:
         from sales join sale_lines using (sale_no)
         where place = 'web' and line_no = 1 and {d.chance("orphan", 0.002, "sale_no")}"""
     by_year(exports, "shop/order_lines", repeated(d, lines, "twice line", 0.012))
-    impossible = d.chance("impossible", 0.002, "sale_no")
+    impossible = d.chance("impossible", 0.004, "sale_no")
     orders = f"""
         select order_no, {local("at_us", _SECOND)} as ordered_at, {guest} as login_id, email, phone,
             case when is_pickup then 'store_pickup' else 'home' end as delivery_method,
@@ -206,7 +206,8 @@ def write_tills(exports: Exports, dice: Dice) -> None:
 
 def by_year(exports: Exports, name: str, records: str, encoding: str = "utf-8") -> None:
     """Write one file for each local year."""
+    every = exports.engine.materialize("every_year", records)
     for year in YEARS:
         first, end = start_us(date(year, 1, 1)), start_us(date(year + 1, 1, 1))
-        own = f"select * from ({records}) as years where _at >= {first} and _at < {end}"
+        own = f"select * from {every} where _at >= {first} and _at < {end}"
         exports.write(f"{name}_{year}.csv", own, encoding=encoding)

@@ -124,8 +124,17 @@ def tell_truth(
             "retargeting": {
                 "true_effect": stories.RETARGETING_GAIN,
                 "last_touch_share_of_web_purchases": ratio("retargeting.last", "web.purchases"),
+                "purchase_rate_followed": ratio("followed.bought", "followed.needs"),
+                "purchase_rate_not_followed": ratio("unfollowed.bought", "unfollowed.needs"),
                 "test": "retargeting_holdout_2026",
-                "test_days": [day.isoformat() for day in stories.RETARGETING_TEST],
+                "days": [day.isoformat() for day in stories.RETARGETING_TEST],
+                "arms": {
+                    arm: {
+                        "people": round(sums[f"adverts.{arm}.people"]),
+                        "purchase_rate": ratio(f"adverts.{arm}.bought", f"adverts.{arm}.people"),
+                    }
+                    for arm in ("treatment", "control")
+                },
             },
             "video": {
                 "planted_gain": stories.VIDEO_GAIN,
@@ -187,6 +196,8 @@ def _sums() -> str:
     mail_from, mail_to = (start_us(day) for day in stories.MAIL_TEST)
     within = f"between {mail_from} and {mail_to + 2 * DAY_US}"
     shift = start_us(stories.SHIFT_DAY)
+    may_be_followed = "place = 'web' and touch_count > 1 and not is_retargeted"
+    adverts_from, adverts_to = (start_us(day) for day in stories.RETARGETING_TEST)
     groups = {
         "needs where is_real": {
             "plain.ready": f"{ready} and not is_pain",
@@ -206,6 +217,10 @@ def _sums() -> str:
             "loop.orders": "is_late and delivery_calls > 1",
             "loop.leaves": "is_late and delivery_calls > 1 and leaves",
             "video.needs": "has_video",
+            "followed.needs": "is_retargeted",
+            "followed.bought": "is_retargeted and is_bought",
+            "unfollowed.needs": may_be_followed,
+            "unfollowed.bought": f"{may_be_followed} and is_bought",
         },
         "visits": {
             "web.purchases": "sale_no is not null",
@@ -258,6 +273,14 @@ def _sums() -> str:
                 unnest([count(*), count_if(visited),
                     count_if(bought or woken and arm = 'treatment')])
             from known join seen using (person_no, arm) group by arm) as mail""",
+        f"""select 'adverts.' || retargeting_arm || '.' || unnest(['people', 'bought']),
+                unnest([count(*), count_if(bought)])
+            from (select person_no, arms.retargeting_arm, count_if(is_bought and is_real
+                    and decided_us >= {adverts_from} and decided_us < {adverts_to + DAY_US}) > 0
+                    as bought
+                from arms left join needs using (person_no)
+                where arms.retargeting_arm is not null group by all) as tested
+            group by retargeting_arm""",
         "select 'role.' || role, count(*) from people group by role",
         "select 'people.' || segment, count(*) from people group by segment",
         """select 'left.' || segment, count(*) from people join leavers using (person_no)
