@@ -256,6 +256,14 @@ def test_a_stage_without_answers_leaves_a_gap_in_the_curve():
     assert moods == ["cjm-point cjm-good", "cjm-point cjm-bad cjm-under", "cjm-point cjm-unsure"]
 
 
+def test_a_lane_in_which_nothing_was_found_is_shown_empty():
+    none = pd.DataFrame(columns=["stage", "touchpoint", "symptom", "people", "is_pain_point"])
+    none[["excess_rate", "excess_rate_low", "excess_rate_high"]] = 0.0
+    html = draw_journey_map(Result(stage_table()), pain_points=Result(none)).to_html("en")
+    lanes = [a["data-lane"] for _, a in Page(html).found if "data-lane" in a]
+    assert lanes == ["People", "Time to the next stage", "Pain points"] * 2
+
+
 def test_a_map_of_nothing_says_so():
     nobody = stage_table(customers=[0, 0], known_customers=[0, 0], progressed=[0, 0])
     found = draw_journey_map(Result(nobody))

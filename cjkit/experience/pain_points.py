@@ -125,7 +125,8 @@ class PainPoints:
         rows = self.table.dropna(subset="excess_rate_low").head(_DRAWN)
         ax = draw_rates(
             [
-                f"{self._place_name(row, language)}: "
+                f"{self._place_name(row, language)} "
+                f"({display_name(row['stage'], 'stage', language)}): "
                 f"{display_name(row['symptom'], 'symptom', language)}"
                 for _, row in rows.iterrows()
             ],

@@ -47,6 +47,9 @@ class JourneyMap:
         the people or answers behind it. The value of measure `customers` is `n` itself, and times
         are in days; all others are rates (0 to 1), differences of rates (-1 to 1) or emotion
         (-1 to 1).
+    lanes : tuple of str
+        The lanes that results were given for, from top to bottom; what one has no row about, it
+        found nothing about.
     segment : str or None
         Whom it shows; None: everybody.
     offline : frozenset of str
@@ -56,6 +59,7 @@ class JourneyMap:
     """
 
     table: pd.DataFrame
+    lanes: tuple[str, ...]
     segment: str | None
     offline: frozenset[str]
     sql: tuple[str, ...]
@@ -120,7 +124,7 @@ class JourneyMap:
         """Return the map as HTML that stands in any page: escaped, without script or request."""
         return write_map(
             self.table,
-            LANES,
+            self.lanes,
             name=self.name(language),
             finding=self.finding(language),
             offline=self.offline,
@@ -198,7 +202,8 @@ def draw_journey_map(
         cells.append(_moment_cells(tables["moments"], tables.get("touchpoints")))
     table = _in_order(pd.concat(cells, ignore_index=True), list(tables["stages"]["stage"]), most)
     sql = tuple(dict.fromkeys(text for result in measured.values() for text in result.sql))
-    return JourneyMap(table, segment, frozenset(offline), sql)
+    lanes = tuple(lane for lane in LANES if lane in {*measured, "people", "time"})
+    return JourneyMap(table, lanes, segment, frozenset(offline), sql)
 
 
 def _of_segment(name: str, result: Measured, segment: str | None) -> pd.DataFrame:

@@ -37,22 +37,20 @@ def write_map(
 ) -> str:
     """Write the map of the cells in `table`, stages across and `lanes` down.
 
-    A lane without any cell is left out. Every figure carries its interval and n as a title, which a
+    Every figure carries its interval and n as a title, which a
     screen reader reads too.
     """
-    present = set(table["lane"])
-    shown = [lane for lane in lanes if lane in present]
     stages = list(dict.fromkeys(table["stage"]))
     heads = "".join(
         f'<div class="cjm-lane" style="--r:{row}" aria-hidden="true">'
         f"{_words('lane', lane, language)}</div>"
-        for row, lane in enumerate(shown, 2)
+        for row, lane in enumerate(lanes, 2)
     )
     colours = _stage_colours(stages)
     columns = "".join(
         _write_stage(
             table[table["stage"] == stage],
-            shown,
+            lanes,
             column,
             stage=stage,
             colour=colours[stage],
@@ -63,8 +61,8 @@ def write_map(
         for column, stage in enumerate(stages, 2)
     )
     curve = ""
-    if "emotion" in shown:
-        row = 2 + shown.index("emotion")
+    if "emotion" in lanes:
+        row = 2 + lanes.index("emotion")
         curve = f'<div class="cjm-curve" style="--r:{row}">{_write_curve(table, stages)}</div>'
     entered = table.loc[table["measure"] == "customers", "n"].max()
     size = label("map_size", language, people=format_number(entered, language))
