@@ -554,6 +554,7 @@ def test_too_few_repeat_customers_are_said_in_both_languages():
         (lambda o: fit_purchases(o, prior_sd=0), "must be above zero"),
         (lambda o: fit_spend(o, prior_sd=-1), "must be above zero"),
         (lambda o: backtest_purchases(o, split="2027-01-01"), "must be before until"),
+        (lambda o: predict_purchases(fit_purchases(o), days_known=0), "must be 1 or more days"),
         (lambda o: predict_value(o, fit_purchases(o), fit_spend(o), margin=40), "such as 0.4"),
         (lambda o: predict_value(o, fit_purchases(o), fit_spend(o), months=0), "whole number"),
         (

@@ -25,6 +25,8 @@ MODELS: tuple[Model, ...] = ("bg_nbd", "mbg_nbd")
 
 FEWEST_REPEAT_CUSTOMERS = 50
 MOST_REPEATS_SHOWN = 7
+REPEATS_OF_A_REGULAR = 5
+REPEATS_FORESEEN = (0, 1, 2, 3, 4, REPEATS_OF_A_REGULAR, 7, 10, 15, 20)
 Z95 = 1.959964
 PARAMETER_FORMATS = dict.fromkeys(
     ("estimate", "standard_error", "estimate_low", "estimate_high"), "precise"
@@ -281,14 +283,20 @@ class PurchaseOutlook:
     sql: tuple[str, ...]
 
     def finding(self, language: Language = "en") -> str:
-        """Say for whom the outlook is."""
+        """Say how likely a regular customer buys, fresh from a purchase and after silence."""
         if self.obstacle is not None:
             return self.obstacle.words(language)
+        rows = self.table[self.table["repeats"] == REPEATS_OF_A_REGULAR]
+        fresh, silent = rows.iloc[0], rows.iloc[len(rows) // 2]
         return label(
             "finding_purchase_outlook",
             language,
             within=format_number(self.within.days, language),
             known=format_number(self.days_known, language),
+            repeats=REPEATS_OF_A_REGULAR,
+            fresh=format_percent(fresh["buy_probability"], language, digits=0),
+            silent=format_percent(silent["buy_probability"], language, digits=0),
+            days=format_number(silent["days_since_last"], language),
         )
 
     def plot(self, *, ax: Axes | None = None, language: Language = "en") -> Axes:
@@ -328,34 +336,40 @@ def predict_purchases(
     Returns
     -------
     PurchaseOutlook
-        Cells that cannot be (a repeat needs a day after the first) are missing.
+
+    Raises
+    ------
+    CjkitError
+        When `within` is no duration, or `days_known` is below 1.
     """
     window = parse_duration(within, name="within")
     if days_known is None:
         days_known = _median_days_known(fit.histories)
-    rows: list[tuple[int, int]] = []
-    if fit.estimate is not None:
-        since = sorted({round(days_known * part / 10) for part in range(11)})
-        rows = [(k, days) for k in (0, 1, 2, 3, 4, 5, 7, 10, 15, 20) for days in since]
-    repeats, days = np.array(rows, dtype=float).reshape(-1, 2).T
-    per_day = pd.Timedelta(days=1) / fit.unit
-    recency = (days_known - days) * per_day
-    possible = np.where(repeats > 0, recency > 0, recency == 0)
-    columns = {"repeats": repeats.astype(int), "days_since_last": days.astype(int)}
-    for name in ("buy_probability", "expected_purchases"):
-        columns[name] = (
-            np.where(
-                possible,
-                getattr(fit.fitted, name)(
-                    window / fit.unit, repeats, recency, np.full(len(repeats), days_known * per_day)
-                ),
-                np.nan,
-            )
-            if rows
-            else repeats
-        )
-    table = pd.DataFrame(columns)[possible]
+    elif days_known < 1:
+        raise CjkitError(f"days_known={days_known!r} must be 1 or more days.")
+    table = _outlook(fit, window, days_known)
     return PurchaseOutlook(table, window, days_known, fit.obstacle, fit.method, fit.sql)
+
+
+def _outlook(fit: PurchaseFit, window: pd.Timedelta, days_known: int) -> pd.DataFrame:
+    """Lay out what is expected of every history that can be: a repeat needs a later day."""
+    columns = ["repeats", "days_since_last", "buy_probability", "expected_purchases"]
+    if fit.estimate is None:
+        return pd.DataFrame(columns=columns)
+    since = sorted({round(days_known * part / 10) for part in range(11)})
+    cells = [
+        (repeats, days)
+        for repeats in REPEATS_FORESEEN
+        for days in since
+        if (repeats > 0) == (days < days_known)
+    ]
+    repeats, days = np.array(cells, dtype=float).T
+    per_day = pd.Timedelta(days=1) / fit.unit
+    history = (repeats, (days_known - days) * per_day, np.full(len(cells), days_known * per_day))
+    table = pd.DataFrame(cells, columns=columns[:2])
+    table["buy_probability"] = fit.fitted.buy_probability(window / fit.unit, *history)
+    table["expected_purchases"] = fit.fitted.expected_purchases(window / fit.unit, *history)
+    return table
 
 
 def _median_days_known(histories: Histories) -> int:
