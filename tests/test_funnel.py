@@ -445,6 +445,13 @@ def test_funnels_that_were_measured_differently_are_not_compared(event_log):
         compare_funnels(funnel, measure_funnel(events, ["view", "buy"]))
 
 
+def test_a_finding_names_no_step_whose_figures_are_masked(event_log):
+    lines = [f"c{k}: view 0h" + (", cart 1h" if k < 3 else "") for k in range(9)]
+    masked = mask(measure_funnel(event_log("\n".join(lines)), ["view", "cart"]), 5)
+    assert masked.table["customers"].isna().tolist() == [False, True]
+    assert masked.finding("en") == "Nothing to show here."
+
+
 @pytest.mark.parametrize("language", ["en", "ja"])
 def test_every_result_can_be_masked_shown_and_said(event_log, language):
     lines = [f"c{k}: view {k * 200}h, cart {k * 200 + 1}h, buy {k * 200 + 2}h" for k in range(9)]

@@ -4,15 +4,11 @@ The statements run where the event log lives; rows bounded by steps, groups or p
 pandas. `notebooks/03_funnel.ipynb` is the analysis that this module serves.
 """
 
-from cjkit.funnel.counts import Funnel, Ties, measure_funnel
+from cjkit.funnel.counts import Funnel, measure_funnel
 from cjkit.funnel.differences import FunnelDifference, compare_funnels
-from cjkit.funnel.entries import (
-    Every,
-    FunnelTimes,
-    FunnelTrend,
-    measure_funnel_trend,
-    measure_times,
-)
+from cjkit.funnel.steps import Ties
+from cjkit.funnel.times import FunnelTimes, measure_times
+from cjkit.funnel.trend import Every, FunnelTrend, measure_funnel_trend
 
 __all__ = [
     "Every",

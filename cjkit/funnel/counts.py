@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import pandas as pd
 from matplotlib.axes import Axes
 
-from cjkit.checks import CjkitError, microseconds, one_of, parse_duration, unknown_name
+from cjkit.checks import microseconds, one_of, parse_duration
 from cjkit.engine import Table, text
 from cjkit.events import Period, Split, split_by
+from cjkit.funnel.steps import Ties, check_steps, step_codes, steps_taken, takes
 from cjkit.labels import (
     MISSING,
     Language,
@@ -24,8 +25,6 @@ from cjkit.labels import (
 from cjkit.plots.rates import draw_rates
 from cjkit.plots.steps import draw_steps
 from cjkit.statistics import wilson_interval
-
-Ties = Literal["ordered", "simultaneous"]
 
 
 @dataclass(frozen=True)
@@ -89,7 +88,7 @@ class Funnel:
             return self._finding_by_group(self.by, language)
         rows = rows_of(self.table)
         first, last, loss = rows[0], rows[-1], self.largest_loss
-        if not first["customers"] > 0:
+        if not first["customers"] > 0 or pd.isna(loss["lost"]):
             return label("nothing_here", language)
         return label(
             "funnel_finding",
@@ -251,67 +250,6 @@ def measure_funnel(
     return Funnel(table, window, split.name if split else None, by_at, ties, period, (sql,))
 
 
-def check_steps(events: Table, steps: Sequence[str]) -> None:
-    """Raise CjkitError unless `steps` is a funnel that the prepared log `events` can have."""
-    if isinstance(steps, str) or len(steps) < 2:
-        raise CjkitError(f"steps={steps!r} is no funnel: name two events or more, in order.")
-    if "step_no" not in events.columns:
-        raise CjkitError(
-            f"Table {events.name!r} is not prepared: it has no column 'step_no'. "
-            "Open the log with cjkit.open(), which prepares it."
-        )
-    known = events.values("event")
-    for step in steps:
-        if step not in known:
-            raise unknown_name("step", step, known)
-
-
-def step_codes(steps: Sequence[str]) -> list[int]:
-    """Return a small number for each step, equal for equal events: cheaper to carry than a name."""
-    names = list(dict.fromkeys(steps))
-    return [names.index(step) for step in steps]
-
-
-def code_sql(steps: Sequence[str]) -> str:
-    """Write the SQL that turns `event` into the number that `step_codes` gives it."""
-    named = dict(zip(steps, step_codes(steps), strict=True))
-    return (
-        f"case {' '.join(f'when event = {text(name)} then {n}' for name, n in named.items())} end"
-    )
-
-
-def steps_taken(
-    source: str,
-    steps: Sequence[str],
-    ties: Ties,
-    carried: Sequence[str] = (),
-    period: Period | None = None,
-) -> str:
-    """Write the SQL of the events that are steps: one row an event, or one row an instant.
-
-    An instant holds how often each step happened then (`times_...`) and the first event of each
-    (`place_...`), and of the columns `carried` the largest value.
-    """
-    more = "".join(f", {name}" for name in carried)
-    days = (
-        f" and occurred_us >= {period.start_us} and occurred_us < {period.end_us}" if period else ""
-    )
-    taken = f"""
-        select customer_id, occurred_us, step_no{more}, {code_sql(steps)} as code
-        from {source} as log where event in ({", ".join(map(text, dict.fromkeys(steps)))}){days}"""
-    if ties == "ordered":
-        return taken
-    happened = ", ".join(
-        f"count(case when code = {code} then 1 end) as times_{code}, "
-        f"min(case when code = {code} then step_no end) as place_{code}"
-        for code in sorted(set(step_codes(steps)))
-    )
-    largest = "".join(f", max({name}) as {name}" for name in carried)
-    return f"""
-        select customer_id, occurred_us{largest}, {happened}
-        from ({taken}) as taken group by customer_id, occurred_us"""
-
-
 def _chains(taken: str, steps: Sequence[str], window: pd.Timedelta, ties: Ties) -> str:
     """Write the SQL that gives each row `entered_k`: when the chain ending here at step k began.
 
@@ -339,17 +277,6 @@ def _chains(taken: str, steps: Sequence[str], window: pd.Timedelta, ties: Ties) 
         select *, case {cases} end as entered_{k}
         from (select *{began} from ({sql}) as to_{k - 1}) as to_{k}"""
     return sql
-
-
-def takes(codes: Sequence[int], ties: Ties) -> str:
-    """Write the condition that one row alone takes all the steps `codes`, an event for each.
-
-    Where an instant may take several steps, the longest run of them is the best: it continues the
-    chain with the fewest steps, which began last.
-    """
-    if ties == "ordered":
-        return f"code = {codes[0]}"
-    return " and ".join(f"times_{code} >= {codes.count(code)}" for code in sorted(set(codes)))
 
 
 def _arrivals(chains: str, steps: Sequence[str], ties: Ties, carried: Sequence[str]) -> str:

@@ -1,0 +1,206 @@
+"""How a funnel does over time, by the time at which customers enter it."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from cjkit.checks import microseconds, one_of, parse_duration
+from cjkit.engine import Table
+from cjkit.funnel.counts import rows_of
+from cjkit.funnel.entries import entries_sql
+from cjkit.funnel.steps import Ties, check_steps, steps_taken
+from cjkit.labels import Language, display_name, format_date, format_percent, label
+from cjkit.plots.lines import Line, draw_lines
+from cjkit.statistics import wilson_interval
+
+Every = Literal["day", "week", "month"]
+
+_STARTS: dict[str, str] = {
+    "day": "local_date",
+    "week": "local_date - cast(local_weekday - 1 as integer)",
+    "month": "local_month",
+}
+_LENGTHS = {
+    "day": pd.DateOffset(days=1),
+    "week": pd.DateOffset(days=7),
+    "month": pd.DateOffset(months=1),
+}
+
+
+@dataclass(frozen=True)
+class FunnelTrend:
+    """What `measure_funnel_trend` found.
+
+    Attributes
+    ----------
+    table : DataFrame, one row for each period of entry and step, in order
+        `entered` (first local day of the period), `is_mature` (whether everybody who entered then
+        had the whole window), `step_number` from 1, `step`, `customers` (count; missing after the
+        first step where the period is not mature), `overall_rate` of those who entered in the
+        period, with its 95% Wilson interval (`..._low`, `..._high`).
+    within : Timedelta
+        The longest time allowed from the first step to the last.
+    every : {'day', 'week', 'month'}
+    as_of : date
+        The day before which the log is complete.
+    ties : {'ordered', 'simultaneous'}
+    sql : tuple of str
+        The statement.
+    """
+
+    table: pd.DataFrame
+    within: pd.Timedelta
+    every: Every
+    as_of: datetime.date
+    ties: Ties
+    sql: tuple[str, ...]
+
+    counts: ClassVar[dict[str, tuple[str, ...]]] = {
+        "customers": ("overall_rate", "overall_rate_low", "overall_rate_high")
+    }
+
+    @property
+    def formats(self) -> dict[str, str]:
+        """How the table's columns are written where their names do not say it."""
+        return {"entered": "month" if self.every == "month" else "date"}
+
+    @property
+    def latest(self) -> pd.DataFrame:
+        """The rows of the last step for the mature periods, the latest last."""
+        ends = self.table.query("step_number == step_number.max() and is_mature")
+        return ends.dropna(subset="overall_rate")
+
+    def finding(self, language: Language) -> str:
+        """Say the rate of the latest mature period beside the range of those before it."""
+        if len(self.latest) < 2:
+            return label("trend_too_short", language)
+        *before, last = rows_of(self.latest)
+        rates = [row["overall_rate"] for row in before]
+        return label(
+            "trend_finding",
+            language,
+            entered=_period_name(last["entered"], self.every, language),
+            last=display_name(last["step"], "event", language),
+            rate=format_percent(last["overall_rate"], language),
+            lowest=format_percent(min(rates), language),
+            highest=format_percent(max(rates), language),
+        )
+
+    def plot(self, *, ax: Axes | None = None, language: Language = "en") -> Axes:
+        """Draw each step's rate over the periods of entry; periods that are not mature are left."""
+        lines = []
+        for number, own in self.table[self.table["step_number"] > 1].groupby("step_number"):
+            rate, low, high = (
+                own[name].to_numpy(dtype=float, na_value=np.nan)
+                for name in ("overall_rate", "overall_rate_low", "overall_rate_high")
+            )
+            name = display_name(own["step"].iloc[0], "event", language)
+            lines.append(Line(own["entered"].tolist(), rate, f"{number}. {name}", low, high))
+        ax = draw_lines(lines, write=lambda rate: format_percent(rate, language, digits=0), ax=ax)
+        ax.set(xlabel=label("entered", language), ylabel=label("overall_rate", language))
+        ax.set_ylim(bottom=0)
+        if self.latest.empty:
+            ax.set(xticks=[], yticks=[])
+        return ax
+
+
+def measure_funnel_trend(
+    events: Table,
+    steps: Sequence[str],
+    *,
+    within: str | pd.Timedelta = "30D",
+    every: Every = "month",
+    as_of: datetime.date | None = None,
+    ties: Ties = "ordered",
+) -> FunnelTrend:
+    """Follow the customers who enter the funnel in each period.
+
+    A customer counts in a period at step k when a chain of steps 1 to k (see `measure_funnel`)
+    begins in the period, whenever it ends. Who enters in several periods counts in each. A period
+    is mature when its last day is over and `within` more has passed before `as_of`; what came of
+    the others is not known yet and is left out.
+
+    Parameters
+    ----------
+    events : Table
+        The prepared event log. Reads `customer_id`, `event`, `occurred_us`, `step_no`,
+        `local_date`, `local_weekday`, `local_month`.
+    steps, within, ties
+        As in `measure_funnel`.
+    every : {'day', 'week', 'month'}, default 'month'
+        Local days, weeks from Monday or calendar months.
+    as_of : date, optional
+        The day before which the log is complete; default the day after its last event.
+
+    Returns
+    -------
+    FunnelTrend
+
+    Raises
+    ------
+    CjkitError
+        As `measure_funnel`.
+    """
+    window = parse_duration(within, name="within")
+    check_steps(events, steps)
+    one_of("every", every, tuple(_STARTS))
+    one_of("ties", ties, ("ordered", "simultaneous"))
+    if as_of is None:
+        last = events.engine.query(f"select max(local_date) as last_day from {events}")
+        as_of = (pd.Timestamp(last["last_day"].iloc[0]) + pd.Timedelta(days=1)).date()
+    source = f"(select *, {_STARTS[every]} as entered from {events} as dated)"
+    entries = entries_sql(
+        steps_taken(source, steps, ties, ("entered",)), steps, ties, "occurred_us"
+    )
+    reached = ", ".join(
+        f"count(distinct case when at_1_{k} - at_1_1 <= {microseconds(window, name='within')} "
+        f"then customer_id end) as step_{k}"
+        for k in range(1, len(steps) + 1)
+    )
+    sql = f"select entered, {reached} from ({entries}) as entries group by entered order by entered"
+    found = events.engine.query(sql)
+    return FunnelTrend(
+        _follow(found, steps, window, every, as_of), window, every, as_of, ties, (sql,)
+    )
+
+
+def _follow(
+    found: pd.DataFrame,
+    steps: Sequence[str],
+    window: pd.Timedelta,
+    every: Every,
+    as_of: datetime.date,
+) -> pd.DataFrame:
+    """Turn one wide row of counts for each period into one row for each step, with its rate."""
+    # Periods in which nobody entered have a row too: a line over them would claim a rate.
+    found = found.set_index(pd.to_datetime(found.pop("entered")))
+    starts = found.index
+    if len(starts):
+        starts = pd.date_range(starts.min(), starts.max(), freq=_LENGTHS[every])
+    rows = []
+    for start, row in zip(starts, rows_of(found.reindex(starts, fill_value=0)), strict=True):
+        is_mature = bool(start + _LENGTHS[every] + window <= pd.Timestamp(as_of))
+        for k, step in enumerate(steps, start=1):
+            count = float(row[f"step_{k}"]) if is_mature or k == 1 else np.nan
+            entries = float(row["step_1"]) if k > 1 else np.nan
+            rows.append((start.date(), is_mature, k, step, count, entries))
+    columns = ["entered", "is_mature", "step_number", "step", "customers", "entries"]
+    table = pd.DataFrame(rows, columns=columns)
+    base = table.pop("entries")
+    low, high = wilson_interval(table["customers"], base)
+    return table.assign(
+        overall_rate=table["customers"] / base, overall_rate_low=low, overall_rate_high=high
+    )
+
+
+def _period_name(start: datetime.date, every: Every, language: Language) -> str:
+    if every == "month":
+        return label("month_of_year", language, year=start.year, month=f"{start.month:02d}")
+    return format_date(start, language)
