@@ -94,14 +94,14 @@ def _difference(figure: Headline, language: Language) -> str:
 def _tone(figure: Headline) -> str:
     """Say whether a change is good, bad, or neither because it may be chance.
 
-    Where the figure has an interval, a change must be larger than the half of it times the square
-    root of 2: the period before is taken to be known about as well as this one.
+    Where the figure has an interval, a change must be larger than the longer half of it times the
+    square root of 2: the period before is taken to be known about as well as this one.
     """
     value, previous = figure["value"], figure["previous"]
     low, high = figure["low"], figure["high"]
     noise = 0.0
     if low is not None and high is not None:
-        noise = math.sqrt(2) * (value - low if value > previous else high - value)
+        noise = math.sqrt(2) * max(value - low, high - value)
     if figure["better"] is None or abs(value - previous) <= noise:
         return "even"
     return "good" if (value > previous) == (figure["better"] == "up") else "bad"
