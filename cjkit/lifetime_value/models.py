@@ -39,6 +39,15 @@ class PurchaseModel:
     BG/NBD: Fader, Hardie and Lee (2005), "Counting Your Customers" the Easy Way, Marketing Science
     24(2), 275-284. MBG/NBD: Batislam, Denizel and Filiztekin (2007), International Journal of
     Research in Marketing 24(3), 201-209.
+
+    Examples
+    --------
+    With the published parameters (weeks), a customer of 38.86 weeks who bought twice more, last
+    after 30.43 weeks, is expected to buy so often in the next 39 weeks:
+
+    >>> model = PurchaseModel(r=0.243, alpha=4.414, a=0.793, b=2.426)
+    >>> print(f"{model.expected_purchases(39, 2, 30.43, 38.86):.2f}")
+    1.23
     """
 
     r: float
@@ -269,6 +278,12 @@ class SpendModel:
     Notes
     -----
     Fader and Hardie (2013), The Gamma-Gamma Model of Monetary Value, www.brucehardie.com/notes/025.
+
+    Examples
+    --------
+    >>> model = SpendModel(p=6.25, q=3.74, v=15.44)
+    >>> print(f"{model.mean:.2f}, after two purchases of 50 {model.expected_spend(2, 100):.2f}")
+    35.22, after two purchases of 50 47.34
     """
 
     p: float
