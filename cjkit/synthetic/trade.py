@@ -131,7 +131,7 @@ def write_shop(exports: Exports, dice: Dice) -> None:
         from sales join sale_lines using (sale_no)
         where place = 'web' and line_no = 1 and {d.chance("orphan", 0.002, "sale_no")}"""
     by_year(exports, "shop/order_lines", repeated(d, lines, "twice line", 0.012))
-    impossible = d.chance("impossible", 0.004, "sale_no")
+    impossible = f"not is_pickup and {d.chance('impossible', 0.004, 'sale_no')}"
     orders = f"""
         select order_no, {local("at_us", _SECOND)} as ordered_at, {guest} as login_id, email, phone,
             case when is_pickup then 'store_pickup' else 'home' end as delivery_method,
@@ -147,7 +147,7 @@ def write_shop(exports: Exports, dice: Dice) -> None:
             {d.pick("payment", {"card": 70, "convenience_store": 15, "qr": 15}, "sale_no")}
                 as payment_method,
             at_us as _at, sale_no as _id, null as _sale_no,
-            case when {impossible} and not is_pickup then 'impossible_order' end as _dirt
+            case when {impossible} then 'impossible_order' end as _dirt
         from (select *, case when {impossible} then at_us - {DAY_US} else delivered_us end
                 as arrived_us, coalesce(delivered_us, paid_us) - cast((coalesce(delivered_us,
                     paid_us) - at_us) * 0.4 as bigint) as shipped_us
