@@ -100,15 +100,15 @@ def test_the_same_key_again_is_a_fault_in_one_file_and_a_repeat_in_two(opened):
     assert ledger[["made", "clean", "quarantined", "merged", "later"]].tolist() == [4, 2, 1, 1, 1]
 
 
-def test_a_replay_within_two_seconds_is_set_aside(opened):
+def test_a_replay_within_seconds_is_set_aside(opened):
     log = opened(
         {
             "web.csv": web(
                 "2026-01-01 10:00:00, ann, , , view, , , /a",
-                "2026-01-01 10:00:02, ann, , , view, , , /a",
+                "2026-01-01 10:00:05, ann, , , view, , , /a",
                 "2026-01-01 10:00:02.500, ann, , , view, , , /b",
                 "2026-01-01 10:00:02.500, bob, , , view, , , /a",
-                "2026-01-01 10:00:05, ann, , , view, , , /a",
+                "2026-01-01 10:00:10.500, ann, , , view, , , /a",
                 "2026-01-03, ann, , , view, , , /day",
                 "2026-01-03, ann, , , view, , , /day, tablet",
             )
@@ -265,10 +265,25 @@ def test_who_acts_faster_than_a_person_is_a_bot(opened):
         for minute in range(3)
         for second in range(31)
     ]
-    busy = [line.replace("c1", "c2") for line in fast if ":02:" not in line]
+    busy = [line.replace("c1", "c2") for line in fast if ":02:" not in line][:60]
     log = opened({"web.csv": web(*fast, *busy)})
     assert failures(log)["bot_rate"] == 93
     assert log.events.values("customer_id") == {"cookie:c2"}
+
+
+def test_who_acts_as_steadily_as_a_clock_is_a_bot(opened):
+    steady = [
+        f"2026-01-01 10:{10 * n // 60:02}:{10 * n % 60:02}, , c1, , view, , , /{n}"
+        for n in range(65)
+    ]
+    uneven = []
+    for n in range(65):
+        at = 10 * n + n * n % 7
+        uneven.append(f"2026-01-01 10:{at // 60:02}:{at % 60:02}, , c2, , view, , , /{n}")
+    short = [line.replace("c1", "c3") for line in steady[:60]]
+    log = opened({"web.csv": web(*steady, *uneven, *short)})
+    assert failures(log)["bot_rate"] == 65
+    assert log.events.values("customer_id") == {"cookie:c2", "cookie:c3"}
 
 
 def test_what_a_source_retracts_goes_and_what_came_later_stays(opened):

@@ -68,9 +68,9 @@ _SAME_EVENT = (
     "revenue",
 )
 _SOLD = RULE["absurd_amount"].tables
-_REPLAY_US = 2_000_000
-_BOT_EVENTS = 30
-_BOT_MINUTES = 3
+_REPLAY_US = 5_000_000
+_BOT_EVENTS, _BOT_MINUTES = 30, 3
+_STEADY_EVENTS, _STEADY_SHARE = 60, 0.9
 
 
 @dataclass(frozen=True)
@@ -403,7 +403,7 @@ def find_repeated_rows(engine: DuckDB, table: str) -> None:
 
 
 def find_replays(engine: DuckDB) -> None:
-    """Mark events that repeat the same event of the same person within two seconds."""
+    """Mark events that repeat the same event of the same person, alike in all, within 5 seconds."""
     mark(
         engine,
         "events",
@@ -419,24 +419,41 @@ def find_replays(engine: DuckDB) -> None:
 
 
 def find_bots(engine: DuckDB) -> None:
-    """Mark all events of whoever makes more than 30 a minute in 3 minutes or more: no person does.
+    """Mark all events of whoever acts as no person does: too fast, or as steadily as a clock.
 
-    Minutes of events that only have a day are not counted.
+    Too fast are more than 30 events a minute in 3 minutes or more. Steady is an hour of more than
+    60 events of which 9 in 10 follow the one before after the same whole seconds. Events that only
+    have a day are not counted.
     """
+    engine.materialize(
+        "acts",
+        f"""select customer_no, time_us from "facts events" as facts
+            join (select hash(person_key) as person, customer_no from people) as people
+                using (person)
+            where {IS_CLEAN} and content is not null""",
+    )
     mark(
         engine,
         "events",
         ["bot_rate"],
         f"""person in (select hash(person_key) from people where customer_no in (
             select customer_no from (
-                select customer_no, time_us // 60000000 as minute, count(*) as n
-                from "facts events" as facts
-                join (select hash(person_key) as person, customer_no from people) as people
-                    using (person)
-                where {IS_CLEAN} and content is not null
-                group by customer_no, minute having count(*) > {_BOT_EVENTS}) as busy
-            group by customer_no having count(*) >= {_BOT_MINUTES}))""",
+                select customer_no from acts
+                group by customer_no, time_us // 60000000 having count(*) > {_BOT_EVENTS}) as busy
+            group by customer_no having count(*) >= {_BOT_MINUTES}
+            union select customer_no from (
+                select customer_no, hour, count(*) as n from (
+                    select *, (time_us - lag(time_us) over (partition by customer_no, hour
+                        order by time_us)) // 1000000 as gap
+                    from (select *, time_us // 3600000000 as hour from acts) as hourly
+                    where (customer_no, hour) in (select (customer_no, time_us // 3600000000)
+                        from acts group by customer_no, time_us // 3600000000
+                        having count(*) > {_STEADY_EVENTS})) as gaps
+                where gap is not null
+                group by customer_no, hour, gap) as repeated
+            group by customer_no, hour having max(n) >= {_STEADY_SHARE} * sum(n)))""",
     )
+    engine.run("drop table acts")
 
 
 def is_made(landing: Landing, table: str) -> bool:

@@ -156,7 +156,7 @@ RULES: tuple[Rule, ...] = (
         "quarantined",
         ("events",),
         ("user_agent_class",),
-        "user_agent_class in ('bot', 'crawler', 'spider', 'robot', 'machine')",
+        "user_agent_class in ('bot', 'crawler', 'spider', 'robot', 'monitor')",
     ),
     Rule("bot_rate", "validity", "quarantined", ("events",), ("occurred_at",)),
     Rule("replayed", "uniqueness", "quarantined", ("events",), ("occurred_at",)),
