@@ -29,7 +29,6 @@ Format = Callable[[Any, Language], str]
 # What a column holds is read from its name: the last word, or any word for money.
 _RATES = {"rate", "share", "probability", "percentile"}
 _MONEY = {"revenue", "cost", "price", "discount", "margin", "profit", "spend", "money", "value"}
-_NOT_MONEY = {"p_value", "by_value", "z_value"}
 _NAMES = {
     "step": "event",
     "conversion": "event",
@@ -75,8 +74,8 @@ def write_table(
         Starts the ids of the column heads, which must differ between the tables of a page.
     formats : mapping from column to format, optional
         One of 'rate', 'money', 'duration', 'date', 'month', 'number', 'precise' (three decimals),
-        'text', or a kind of name
-        ('event', 'touchpoint', ...), where the column's name does not say it.
+        'p_value', 'text', or a kind of name ('event', 'touchpoint', ...), where the column's name
+        does not say it.
     hidden : DataFrame of bool, optional
         Which cells are masked: they say so.
 
@@ -154,7 +153,9 @@ def _kind(name: str, column: pd.Series[Any]) -> str:
         return "rate"
     if words[-1] == "us" or "microseconds" in words:
         return "duration"
-    if name not in _NOT_MONEY and _MONEY.intersection(words):
+    if words[:2] == ["p", "value"]:
+        return "p_value"
+    if _MONEY.intersection(words):
         return "money"
     return "number"
 
@@ -195,6 +196,12 @@ def _number(value: Any) -> float | None:
     return None if pd.isna(value) else value
 
 
+def _p_value(value: Any, language: Language) -> str:
+    if not pd.isna(value) and value < 0.001:
+        return f"<{format_number(0.001, language, digits=3)}"
+    return format_number(_number(value), language, digits=3)
+
+
 def _month(value: Any, language: Language) -> str:
     if pd.isna(value):
         return NO_VALUE
@@ -219,6 +226,7 @@ _WRITERS: dict[str, Format] = {
     "date": lambda value, language: format_date(None if pd.isna(value) else value, language),
     "month": _month,
     "claim": _claim,
+    "p_value": _p_value,
     "text": _text,
 }
 _FIGURES = {"precise", "rate", "money", "duration", "date", "month", "number"}
