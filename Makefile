@@ -38,7 +38,8 @@ report: $(SAMPLE)/exports/.complete  ## Run all notebooks on the sample company 
 	@$(BIN)/python -m cjkit report $(SAMPLE)/journey.toml --jobs $(JOBS)
 
 lab: $(SAMPLE)/exports/.complete  ## Open the notebooks in JupyterLab
-	@$(BIN)/jupyter lab --notebook-dir=. notebooks
+	@$(BIN)/jupyter lab --notebook-dir=. --LabApp.news_url=None \
+		--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate notebooks
 
 lint: .venv/ready
 	@echo "lint: ruff"; $(BIN)/ruff check . && $(BIN)/ruff format --check --quiet .

@@ -665,7 +665,8 @@ def test_cdnow_gives_the_published_spend_model_and_value(cdnow):
 
 
 def test_cdnow_summary_file_gives_the_published_customers(real_data):
-    summary = pd.read_parquet(real_data / "cdnow" / "cdnow_summary_sample.parquet")
+    path = real_data / "cdnow" / "cdnow_summary_sample.parquet"
+    summary = DuckDB().query(f"select * from read_parquet({text(str(path))})")
     columns = ["frequency", "recency", "T"]
     grouped = summary.groupby(columns, as_index=False)["ID"].count()
     estimate = estimate_purchases(*grouped[columns].to_numpy().T, grouped["ID"], prior_sd=None)

@@ -3,7 +3,6 @@
 import shutil
 from pathlib import Path
 
-import pandas as pd
 import pytest
 
 import cjkit
@@ -56,7 +55,8 @@ def test_online_retail_accounts_for_every_line(recipe, real_data):
     quarantine = stored(log, "quarantine").query("`table` == 'orders'")
     assert (quarantine["rule"] == "duplicate_row").sum() == 6_865
 
-    raw = pd.read_parquet(real_data / "online_retail" / "online_retail_2009_2010.parquet")
+    path = real_data / "online_retail" / "online_retail_2009_2010.parquet"
+    raw = log.engine.query(f"select * from read_parquet({text(str(path))})")
     set_aside = raw.iloc[quarantine["record_no"].to_numpy() - 1]
     cancelled = set_aside["Invoice"].str.startswith("C").sum()
     assert one(log, "select count(*) from orders where is_return") + cancelled == 10_206
