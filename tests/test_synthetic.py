@@ -409,3 +409,35 @@ def test_stories_tell_what_is_planted():
         *stories.SEGMENTS,
     ]
     assert [word for word in planted if word not in told] == []
+
+
+@pytest.mark.long
+def test_stories_quote_the_default_sample(tmp_path):
+    told = STORIES.read_text(encoding="utf-8")
+    truth = build(tmp_path, 20_000).truth
+    tales, sales = truth["stories"], truth["sales"]
+    figures = [
+        *(f"{count:,}" for count in truth["dirt"].values()),
+        *(f"{sales[name]:,}" for name in ("true", "in_web", "in_shop", "in_till", "in_crm")),
+        *(f"{kind['revenue_a_person']:,.0f}" for kind in tales["segments"].values()),
+        *(f"{kind['sales']:,}" for kind in tales["segments"].values()),
+        f"{tales['checkout_pain']['lost_orders']:,}",
+        *(
+            f"{100 * tales[tale][name]:.1f}"
+            for tale, name in [
+                ("checkout_pain", "completion_rate"),
+                ("checkout_pain", "checkout_to_purchase_rate"),
+                ("store_consultation", "purchase_rate_good"),
+                ("store_consultation", "true_effect_good"),
+                ("store_consultation", "true_effect_bad"),
+                ("late_delivery_loop", "late_rate"),
+                ("late_delivery_loop", "leaving_rate_loop"),
+                ("retargeting", "last_touch_share_of_web_purchases"),
+                ("video", "true_effect"),
+                ("video", "first_touch_share_of_web_purchases"),
+                ("mail_holdout", "true_visit_lift"),
+                ("mail_holdout", "true_purchase_lift"),
+            ]
+        ),
+    ]
+    assert [figure for figure in figures if figure not in told] == []
