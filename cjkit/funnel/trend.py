@@ -106,8 +106,11 @@ class FunnelTrend:
         ax = draw_lines(lines, write=lambda rate: format_percent(rate, language, digits=0), ax=ax)
         ax.set(xlabel=label("entered", language), ylabel=label("overall_rate", language))
         ax.set_ylim(bottom=0)
+        starts = self.table["entered"].drop_duplicates().tolist()
+        marked = starts[:: -(-len(starts) // 8) or 1]
+        ax.set_xticks(marked, labels=[_period_name(day, self.every, language) for day in marked])
         if self.latest.empty:
-            ax.set(xticks=[], yticks=[])
+            ax.set_yticks([])
         return ax
 
 

@@ -11,7 +11,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from cjkit.plots import theme
 
@@ -51,19 +51,23 @@ def draw_lines(
         named = set(range(len(lines)))
     for place, (line, colour) in enumerate(zip(lines, shades, strict=False)):
         y = np.asarray(line.y, dtype=float)
+        lonely = _without_neighbours(y)
         ax.plot(
             line.x,
             y,
             line.style,
             color=colour,
             linewidth=1.4 if shaded else 2,
-            marker="o" if np.isfinite(y).sum() == 1 else None,
+            marker="o" if lonely else None,
+            markevery=lonely,
             markersize=4,
             label=line.name if place in named else "_",
         )
         if line.low is not None and line.high is not None:
             low, high = np.asarray(line.low, dtype=float), np.asarray(line.high, dtype=float)
             ax.fill_between(line.x, low, high, color=colour, alpha=0.18, linewidth=0)
+            alone = np.asarray(line.x)[lonely]
+            ax.vlines(alone, low[lonely], high[lonely], color=colour, alpha=0.35, linewidth=3)
     if mark is not None:
         ax.axvline(mark[0], color=theme.MUTED, linewidth=1, linestyle=":")
         ax.annotate(
@@ -82,3 +86,10 @@ def draw_lines(
     if lines:
         ax.legend(loc="best")
     return ax
+
+
+def _without_neighbours(y: NDArray[np.float64]) -> list[int]:
+    """Return the places of values between two missing ones, which no line would show."""
+    known = np.isfinite(y)
+    before, after = np.r_[False, known[:-1]], np.r_[known[1:], False]
+    return [int(place) for place in np.flatnonzero(known & ~before & ~after)]
