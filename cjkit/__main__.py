@@ -65,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except CjkitError as error:
         print(f"cjkit: {error}", file=sys.stderr)
     except KeyboardInterrupt as interruption:
-        print("cjkit: interrupted; nothing was published.", file=sys.stderr)
+        print("cjkit: interrupted; nothing half-made was left.", file=sys.stderr)
         return 128 + (interruption.args[0] if interruption.args else signal.SIGINT)
     except OSError as error:
         print(f"cjkit: {_explain(error)}", file=sys.stderr)

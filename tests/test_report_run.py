@@ -104,9 +104,9 @@ def test_both_languages_come_from_one_execution(report, folder):
 
 def test_a_notebook_runs_after_those_it_needs(report, said):
     names = [line.split()[0] for line in said]
-    assert names == ["shop:", "log", "one", "one", "two", "two"]
-    assert said[2].endswith("started")
-    assert re.search(r"\d s$", said[3])
+    assert names == ["shop:", "preparing", "log", "one", "one", "two", "two"]
+    assert said[3].endswith("started")
+    assert re.search(r"\d s$", said[4])
 
 
 class Page(HTMLParser):
@@ -299,7 +299,9 @@ def test_only_runs_what_is_named_and_needed_and_leaves_latest(folder, report):
         report.folder.name,
         again.folder.name,
     }
-    assert report.folder.name[:10] in page(again, "en/index.html")
+    assert f"../../{report.folder.name}/index.html" in page(again, "en/index.html")
+    japanese = run_report(project, only=["one"], languages=["ja"], output=folder / "reports")
+    assert f"../../{again.folder.name}/index.html" in page(japanese, "ja/index.html")
 
 
 def test_failures_name_notebook_cell_and_cause_and_keep_the_last_report(folder, report):
@@ -421,7 +423,7 @@ def test_an_interrupted_run_leaves_no_child_and_no_half_report(tmp_path, number)
     run.send_signal(number)
     _, told = run.communicate(timeout=30)
     assert run.returncode == 128 + number
-    assert "interrupted; nothing was published" in told
+    assert "interrupted; nothing half-made was left" in told
     assert "Traceback" not in told
     assert list((tmp_path / "reports" / "shop").iterdir()) == []
     with pytest.raises(ProcessLookupError):

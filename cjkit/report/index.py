@@ -76,7 +76,7 @@ def write_home(
                 "name": run["run"],
                 "when": run["made_at"][:16].replace("T", " "),
                 "figures": [
-                    run["period"][language],
+                    say_in(run["period"], language),
                     format_number(len(run["notebooks"]), language),
                 ],
             }

@@ -114,6 +114,7 @@ def run_report(
     home.mkdir(parents=True, exist_ok=True)
     _sweep(home)
     say(f"{project.project.id}: {counted(len(plan), 'notebook')}, {jobs} at a time")
+    say("preparing the log")
     prepared = prepare(project, as_of=as_of)
     say(f"{'log prepared':<24}{time.monotonic() - clock:8.1f} s")
 

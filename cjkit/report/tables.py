@@ -229,4 +229,4 @@ _WRITERS: dict[str, Format] = {
     "p_value": _p_value,
     "text": _text,
 }
-_FIGURES = {"precise", "rate", "money", "duration", "date", "month", "number"}
+_FIGURES = {"precise", "rate", "money", "duration", "date", "month", "number", "p_value"}
