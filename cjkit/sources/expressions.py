@@ -21,8 +21,8 @@ from cjkit.sources.mapping import (
     read_instant,
 )
 
-Columns = Callable[[str], str]
-"""Gives the SQL of a column of the mapping, as text."""
+Columns = Mapping[str, str]
+"""The SQL, as text, of each column that a mapping names."""
 
 _FIRST_US = -62_135_596_800_000_000  # 0001-01-01
 _LAST_US = 253_402_300_799_999_999  # 9999-12-31
@@ -58,13 +58,13 @@ def _origin(value: Text, columns: Columns) -> str:
     if isinstance(value, Value) and value.value is not None:
         return text(plain_text(value.value))
     if value.join is not None:
-        parts = [columns(name) for name in value.join]
+        parts = [columns[name] for name in value.join]
         # Missing parts leave their place empty, so that ('a', missing) and (missing, 'a') differ.
         joined = f" || {text(value.separator)} || ".join(f"coalesce({part}, '')" for part in parts)
         return f"case when coalesce({', '.join(parts)}) is not null then {joined} end"
     if value.first is not None:
-        return f"coalesce({', '.join(columns(name) for name in value.first)})"
-    return columns(value.columns[0])
+        return f"coalesce({', '.join(columns[name] for name in value.first)})"
+    return columns[value.columns[0]]
 
 
 def plain_text(constant: Constant) -> str:
@@ -133,7 +133,7 @@ def condition(given: Claim | None, columns: Columns) -> str:
 def _one_condition(given: Condition, columns: Columns) -> str:
     if given.not_ is not None:
         return f"not {_one_condition(given.not_, columns)}"
-    found, parts = columns(str(given.column)), []
+    found, parts = columns[str(given.column)], []
     if given.is_ is not None:
         parts.append(f"{found} in ({', '.join(text(plain_text(v)) for v in given.is_)})")
     if given.is_not is not None:
@@ -176,7 +176,7 @@ def present(given: str | None, value: Value, columns: Columns) -> str:
         return "false"
     parts = value.multiply or value.add or value.subtract
     if parts:
-        named = [columns(part) for part in parts if isinstance(part, str)]
+        named = [columns[part] for part in parts if isinstance(part, str)]
         wrong = [f"({name} is not null and {number(name)} is null)" for name in named]
         return f"({' or '.join(wrong)})"
     return f"{given} is not null"
@@ -186,7 +186,7 @@ def _arithmetic(value: Value, columns: Columns) -> str | None:
     for sign, parts in (("*", value.multiply), ("+", value.add), ("-", value.subtract)):
         if parts:
             return f" {sign} ".join(
-                number(columns(part)) if isinstance(part, str) else repr(float(part))
+                number(columns[part]) if isinstance(part, str) else repr(float(part))
                 for part in parts
             )
     return None
@@ -205,7 +205,7 @@ def instant(given: str, value: Value, zone: str | None, columns: Columns) -> str
     ways = [_instant(given, time, value.since, zone) for time in value.times]
     found = ways[0] if len(ways) == 1 else f"coalesce({', '.join(ways)})"
     if value.plus is not None:
-        more = number(columns(value.plus.column)) if value.plus.column else repr(value.plus.value)
+        more = number(columns[value.plus.column]) if value.plus.column else repr(value.plus.value)
         found = f"{found} + {_rounded(f'{more} * {UNITS[value.plus.unit]}')}"
     found = f"case when {found} between {_FIRST_US} and {_LAST_US} then {found} end"
     if value.precision != "day":

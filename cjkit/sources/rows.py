@@ -170,9 +170,6 @@ class FileLanding:
             qualify row_number() over (partition by f1 order by file_no, record_no) = 1""",
         )
 
-    def _column(self, name: str) -> str:
-        return self.fields[name]
-
     def _refuse_naive_times(self, path: Path) -> None:
         """Refuse an ISO time without a zone where the mapping does not say which zone it is in."""
         if self.zone is not None:
@@ -181,7 +178,7 @@ class FileLanding:
             for name, value in row.values.items():
                 if "iso" not in value.times or row.kind(name) != "time":
                     continue
-                given = sql.base_text(value, self._column)
+                given = sql.base_text(value, self.fields)
                 first = self.engine.query(
                     f'select record_no, {given} as given from "landing found" '
                     f"where {sql.is_naive(given)} order by record_no limit 1"
@@ -197,16 +194,16 @@ class FileLanding:
     def _records(self) -> str:
         """Write the query of readable records, each with the filter and the rows it falls under."""
         filters = " ".join(
-            f"when {sql.condition(rule.when, self._column)} then {text(rule.name)}"
+            f"when {sql.condition(rule.when, self.fields)} then {text(rule.name)}"
             for rule in self.mapping.filters
         )
         named = f"case {filters} end" if filters else "null::varchar"
         applies = "".join(
-            f", {sql.condition(row.when, self._column)} as row_{row.number}"
+            f", {sql.condition(row.when, self.fields)} as row_{row.number}"
             for row in self.mapping.rows
         )
         ids = "".join(
-            f", {sql.base_text(rule, self._column)} as id_{place}"
+            f", {sql.base_text(rule, self.fields)} as id_{place}"
             for place, rule in enumerate(self.mapping.ids.values(), 1)
         )
         return f'select *, {named} as filter_name{applies}{ids} from "landing found"'
@@ -269,7 +266,7 @@ class FileLanding:
         for number, (name, value) in enumerate(row.values.items(), 1):
             kind = row.kind(name)
             has_text = value.origins()[0] in ("column", "join", "first", "value")
-            base = sql.base_text(value, self._column) if has_text else "null"
+            base = sql.base_text(value, self.fields) if has_text else "null"
             texts.append(f"{base} as t{number}")
             if value.codes is not None:
                 codes.append(f"{sql.coded(f't{number}', value.codes, value.else_)} as c{number}")
@@ -277,11 +274,11 @@ class FileLanding:
                     is_unknown = f"t{number} is not null and c{number} is null"
                     unknown.append(f"case when {is_unknown} then {text(name)} end")
             given = f"c{number}" if value.codes is not None else f"t{number}"
-            values.append(f"{sql.typed(given, value, kind, self.zone, self._column)} as v{number}")
+            values.append(f"{sql.typed(given, value, kind, self.zone, self.fields)} as v{number}")
             result = f"make_timestamp(v{number})" if kind == "time" else f"v{number}"
             made.append(f"{result} as {column(name)}")
             if kind != "text":
-                is_wrong = f"v{number} is null and {sql.present(given, value, self._column)}"
+                is_wrong = f"v{number} is null and {sql.present(given, value, self.fields)}"
                 wrong.append(f"case when {is_wrong} then {text(name)} end")
         if row.time and "time_precision" not in row.values:
             number = list(row.values).index(row.time) + 1
@@ -331,9 +328,7 @@ class FileLanding:
             seen = "null::bigint"
             if row.time:
                 value = row.values[row.time]
-                seen = sql.instant(
-                    sql.base_text(value, self._column), value, self.zone, self._column
-                )
+                seen = sql.instant(sql.base_text(value, self.fields), value, self.zone, self.fields)
             _, records = self._with_keys(row)
             for a, b in combinations(row.ids, 2):
                 first, second = (list(self.mapping.ids).index(name) + 1 for name in (a, b))
