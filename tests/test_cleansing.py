@@ -135,7 +135,7 @@ def test_a_replay_within_seconds_is_set_aside(opened):
 def test_a_faulty_row_is_set_aside_with_its_rule_and_column(opened, line, rule, column):
     log = opened({"web.csv": web("2026-01-01 09:00:00, bob, , , view", line)})
     assert outcomes(log) == {("web", 2): rule}
-    example = log.quality.examples.table.iloc[0]
+    example = log.list_examples(rule).table.iloc[0]
     assert example[["check", "source", "record_no", "columns"]].tolist() == [rule, "web", 2, column]
     assert log.events.count() == 1
 
@@ -804,6 +804,31 @@ def test_no_row_is_lost_whatever_the_dirt(tmp_path_factory, dirt):
         .iloc[0]
     )
     assert events["sold"].fillna(0).iloc[0] - reported == pytest.approx(sales)
+
+
+def test_examples_say_where_to_look(opened):
+    lines = ["2026-01-01 10:00:00, , , , view", "soon, ann, , , view"]
+    log = opened({"web.csv": web("2026-01-01 10:00:00, ann, , , view", *lines * 3)})
+    counts = log.list_examples(most=2).table["check"].value_counts()
+    assert counts.to_dict() == {"duplicate_row": 2, "missing_customer": 1, "unreadable_value": 1}
+    with pytest.raises(CjkitError, match="Did you mean 'duplicate_row'"):
+        log.list_examples("duplicate_rows")
+
+
+@pytest.mark.parametrize("language", ["en", "ja"])
+def test_what_was_found_is_said_and_drawn(opened, language):
+    log = opened({"web.csv": web("2026-01-01 10:00:00, ann, , , view", "soon, ann, , , view")})
+    quality = log.quality
+    for found in vars(quality).values():
+        if hasattr(found, "finding"):
+            assert "{" not in found.finding(language)
+    bars = quality.rows.plot(language=language).patches
+    assert [bar.get_width() for bar in bars] == [3, -1, -1, 1, 2]
+    assert "1" in quality.quarantine.plot(language=language).texts[0].get_text()
+    cells = quality.scorecard.plot(language=language).texts
+    assert [cell.get_text() for cell in cells] == ["100.0%", "100.0%", "66.7%", "100.0%", "100.0%"]
+    shares = [bar.get_width() for bar in quality.changes.plot(language=language).patches]
+    assert shares == [1.0, 0.5]
 
 
 def test_gate_json_says_what_was_prepared(opened):

@@ -14,7 +14,7 @@ import pandas as pd
 from cjkit import labels, privacy
 from cjkit.checks import CjkitError, nearest
 from cjkit.cleansing.gate import Prepared, parse_as_of, prepare, read_prepared
-from cjkit.cleansing.results import Quality, read_quality
+from cjkit.cleansing.results import Quality, QuarantineExamples, list_examples, read_quality
 from cjkit.engine import DuckDB, Table, text
 from cjkit.events import CONTRACT, Period
 from cjkit.project import Project, read_project
@@ -76,6 +76,16 @@ class Log:
     def quality(self) -> Quality:
         """What the gate found: ledgers, quarantine, scorecard, and what cleansing changed."""
         return read_quality(self.engine, self.prepared.folder, dict(self.prepared.facts))
+
+    def list_examples(self, rule: str | None = None, *, most: int = 3) -> QuarantineExamples:
+        """List rows of the quarantine: the first `most` of each rule, or of one rule.
+
+        Raises
+        ------
+        CjkitError
+            When there is no such rule.
+        """
+        return list_examples(self.engine, self.prepared.folder, rule, most)
 
     def save(self, name: str, table: Table | pd.DataFrame) -> Table:
         """Keep a table with one row for each customer beside the log, for the notebooks after.

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from cjkit.checks import unknown_name
 from cjkit.cleansing.rules import DERIVED, OUTCOMES, RULE
 from cjkit.engine import DuckDB, text
 from cjkit.labels import Language, display_name, format_number, format_percent, label
@@ -18,7 +19,6 @@ from cjkit.plots.scores import draw_scores
 from cjkit.plots.waterfall import draw_waterfall
 from cjkit.project import DIMENSIONS
 
-EXAMPLES_OF_A_RULE = 3
 _MOST_BARS = 15
 
 
@@ -341,7 +341,6 @@ class Quality:
     filtered : FilteredRecords
     rows : RowLedger
     quarantine : Quarantine
-    examples : QuarantineExamples
     scorecard : Scorecard
     identity : IdentitySummary
     changes : Changes
@@ -353,7 +352,6 @@ class Quality:
     filtered: FilteredRecords
     rows: RowLedger
     quarantine: Quarantine
-    examples: QuarantineExamples
     scorecard: Scorecard
     identity: IdentitySummary
     changes: Changes
@@ -375,7 +373,6 @@ def read_quality(engine: DuckDB, folder: Path, facts: dict[str, int]) -> Quality
         filtered=FilteredRecords(filtered.reset_index()),
         rows=RowLedger(rows),
         quarantine=Quarantine(_by_rule(read("failures"), rows)),
-        examples=QuarantineExamples(_examples(engine, folder / "quarantine.parquet")),
         scorecard=Scorecard(read("scorecard")),
         identity=IdentitySummary(
             read("identity"),
@@ -402,12 +399,20 @@ def _by_rule(failures: pd.DataFrame, ledger: pd.DataFrame) -> pd.DataFrame:
     return table.sort_values("rows", ascending=False, ignore_index=True)
 
 
-def _examples(engine: DuckDB, path: Path) -> pd.DataFrame:
-    return engine.query(
-        f"""select rule as "check", "table", source, file, record_no, columns
-            from (select *, row_number() over (partition by rule order by source, file, record_no)
-                as place from read_parquet({text(str(path))}) where outcome = 'quarantined')
-            where place <= {EXAMPLES_OF_A_RULE} order by rule, place"""
+def list_examples(engine: DuckDB, folder: Path, rule: str | None, most: int) -> QuarantineExamples:
+    """Read the first `most` rows of each rule, or of one, from the quarantine in `folder`."""
+    if rule is not None and rule not in RULE:
+        raise unknown_name("rule", rule, RULE, where="the gate")
+    named = f"and rule = {text(rule)}" if rule is not None else ""
+    return QuarantineExamples(
+        engine.query(
+            f"""select rule as "check", "table", source, file, record_no, columns
+                from (select *, row_number() over (partition by rule
+                        order by source, file, record_no, row_rule, "table") as place
+                    from read_parquet({text(str(folder / "quarantine.parquet"))})
+                    where outcome = 'quarantined' {named}) as numbered
+                where place <= {int(most)} order by rule, place"""
+        )
     )
 
 
