@@ -14,7 +14,14 @@ from cjkit.checks import one_of
 from cjkit.engine import Table, text
 from cjkit.events import Period
 from cjkit.experience.asking import divide, during, listed, name_groups, place, refuse_split
-from cjkit.labels import MISSING, Language, display_name, format_number, label
+from cjkit.labels import (
+    MISSING,
+    Language,
+    display_name,
+    format_number,
+    format_signed,
+    label,
+)
 from cjkit.plots.rates import draw_rates
 from cjkit.statistics import mean_interval
 
@@ -69,9 +76,9 @@ class Emotion:
             "worst_emotion",
             language,
             place=display_name(row[self.per], self.per, language),
-            emotion=_signed(row["emotion"], language),
-            low=_signed(row["emotion_low"], language),
-            high=_signed(row["emotion_high"], language),
+            emotion=format_signed(row["emotion"], language),
+            low=format_signed(row["emotion_low"], language),
+            high=format_signed(row["emotion_high"], language),
             answers=format_number(row["answers"], language),
         )
 
@@ -89,7 +96,7 @@ class Emotion:
             ax=ax,
         )
         ax.set_xlim(-1.02, 1.02)
-        ax.xaxis.set_major_formatter(lambda value, _: _signed(value, language))
+        ax.xaxis.set_major_formatter(lambda value, _: format_signed(value, language))
         ax.set_title(label("emotion_title", language))
         return ax
 
@@ -189,7 +196,3 @@ def stage_sql(stage_of: Mapping[str, str] | None) -> str:
         f"when {text(touchpoint)} then {text(stage)}" for touchpoint, stage in stage_of.items()
     )
     return f"case touchpoint {' '.join(whens)} end"
-
-
-def _signed(value: float, language: Language) -> str:
-    return ("+" if value > 0 else "") + format_number(value, language, digits=2)

@@ -127,7 +127,7 @@ class PainPoints:
             [
                 f"{self._place_name(row, language)} "
                 f"({display_name(row['stage'], 'stage', language)}): "
-                f"{display_name(row['symptom'], 'symptom', language)}"
+                f"{_symptom(row, language)}"
                 for _, row in rows.iterrows()
             ],
             rows["excess_rate"].tolist(),
@@ -148,6 +148,10 @@ class PainPoints:
             return name
         group = self.table.columns[0]
         return f"{name} / {display_name(row[group], group, language)}"
+
+
+def _symptom(row: pd.Series[Any], language: Language) -> str:
+    return label(f"symptom.{row['symptom']}", language)
 
 
 def rank_pain_points(

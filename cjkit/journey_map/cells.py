@@ -10,7 +10,14 @@ import pandas as pd
 
 from cjkit.checks import CjkitError, unknown_name
 from cjkit.journey_map.page import write_map
-from cjkit.labels import Language, display_name, format_number, format_percent, label
+from cjkit.labels import (
+    Language,
+    display_name,
+    format_number,
+    format_percent,
+    format_signed,
+    label,
+)
 
 LANES = ("touchpoints", "people", "emotion", "time", "pain_points", "moments")
 """The lanes of the map, from top to bottom."""
@@ -97,7 +104,7 @@ class JourneyMap:
                     "map_emotion",
                     language,
                     stage=display_name(emotion["stage"], "stage", language),
-                    emotion=format_number(emotion["value"], language, digits=2),
+                    emotion=format_signed(emotion["value"], language),
                 )
             )
         lanes = self.table["lane"].value_counts()

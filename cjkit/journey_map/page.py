@@ -17,6 +17,7 @@ from cjkit.labels import (
     format_duration,
     format_number,
     format_percent,
+    format_signed,
     label,
 )
 from cjkit.plots import theme
@@ -42,9 +43,8 @@ def write_map(
     """
     stages = list(dict.fromkeys(table["stage"]))
     heads = "".join(
-        f'<div class="cjm-lane" style="--r:{row}" aria-hidden="true">'
-        f"{_words('lane', lane, language)}</div>"
-        for row, lane in enumerate(lanes, 2)
+        f'<div class="cjm-lane" style="--r:{row}" aria-hidden="true">{words}</div>'
+        for row, words in enumerate((_words(f"lane.{lane}", language) for lane in lanes), 2)
     )
     colours = _stage_colours(stages)
     columns = "".join(
@@ -96,10 +96,11 @@ def _write_stage(
             inside = _write_people(things, widest, language)
         else:
             inside = "".join(_WRITERS[lane](thing, offline, language) for thing in things)
+        lane_name = _words(f"lane.{lane}", language)
         inside = inside or f'<span class="cjm-none">{NO_VALUE}</span>'
         parts.append(
             f'<div class="cjm-cell cjm-{lane}" style="--r:{row}" '
-            f'data-lane="{_words("lane", lane, language)}">'
+            f'data-lane="{lane_name}">'
             f"{inside}</div>"
         )
     return (
@@ -110,7 +111,7 @@ def _write_stage(
 
 def _write_touchpoint(cell: dict[Any, Any], offline: Collection[str], language: Language) -> str:
     is_offline = cell["item"] in offline
-    where = _words("place", "offline" if is_offline else "online", language)
+    where = _words(f"place.{'offline' if is_offline else 'online'}", language)
     share = 0.0 if pd.isna(cell["value"]) else float(cell["value"])
     return (
         f'<div class="cjm-touch{" cjm-off" if is_offline else ""}" {_title(cell, language, where)}>'
@@ -150,12 +151,12 @@ def _write_emotion(cell: dict[Any, Any], offline: Collection[str], language: Lan
         whisker = (
             f'<i class="cjm-whisker" style="top:{_at(high)};bottom:calc(100% - {_at(low)})"></i>'
         )
-    words = _words("mood", mood, language)
+    words = _words(f"mood.{mood}", language)
     side = " cjm-under" if value < 0 else ""
     return (
         f'<div class="cjm-point cjm-{mood}{side}" {_title(cell, language, words)}>{whisker}'
         f'<i class="cjm-dot" style="top:{_at(value)}"></i>'
-        f'<b style="top:{_at(value)}">{_signed(value, language)}</b></div>'
+        f'<b style="top:{_at(value)}">{format_signed(value, language)}</b></div>'
     )
 
 
@@ -168,17 +169,17 @@ def _write_time(cell: dict[Any, Any], offline: Collection[str], language: Langua
 
 
 def _write_pain(cell: dict[Any, Any], offline: Collection[str], language: Language) -> str:
-    what = _words("symptom", cell["measure"], language)
+    what = _words(f"symptom.{cell['measure']}", language)
     return (
         f'<div class="cjm-chip cjm-pain" {_title(cell, language)}><b>{_item(cell, language)}</b>'
-        f"<span>{what} {_points(cell['value'], language)}</span></div>"
+        f"<span>{what} <em>{_points(cell['value'], language)}</em></span></div>"
     )
 
 
 def _write_moment(cell: dict[Any, Any], offline: Collection[str], language: Language) -> str:
     return (
         f'<div class="cjm-chip cjm-moment" {_title(cell, language)}>'
-        f"<b>★ {_item(cell, language)}</b><span>{_points(cell['value'], language)}</span></div>"
+        f"<b>★ {_item(cell, language)}</b><em>{_points(cell['value'], language)}</em></div>"
     )
 
 
@@ -237,13 +238,14 @@ def _smooth(points: list[tuple[float, float]]) -> list[tuple[str, float, float]]
 
 
 def _write_legend(language: Language) -> str:
+    moods = {mood: _words(f"mood.{mood}", language) for mood in ("good", "unsure", "bad")}
     marks = "".join(
-        f'<span><i class="cjm-dot cjm-{mood}"></i>{_words("mood", mood, language)}</span>'
-        for mood in ("good", "unsure", "bad")
+        f'<span><i class="cjm-dot cjm-{mood}"></i>{words}</span>' for mood, words in moods.items()
     )
-    places = "".join(
-        f'<span class="{mark}"><i></i>{_words("place", place, language)}</span>'
-        for place, mark in (("online", "cjm-touch"), ("offline", "cjm-touch cjm-off"))
+    online, offline = (_words(f"place.{place}", language) for place in ("online", "offline"))
+    places = (
+        f'<span class="cjm-touch"><i></i>{online}</span>'
+        f'<span class="cjm-touch cjm-off"><i></i>{offline}</span>'
     )
     return f'<div class="cjm-legend">{places}{marks}</div>'
 
@@ -278,15 +280,15 @@ def _percent(rate: Any, language: Language, digits: int = 1) -> str:
     return format_percent(_known(rate), language, digits=digits)
 
 
-def _signed(value: Any, language: Language) -> str:
-    return ("+" if value > 0 else "") + format_number(_known(value), language, digits=2)
-
-
 def _points(value: Any, language: Language) -> str:
     if pd.isna(value):
         return NO_VALUE
-    number = ("+" if value > 0 else "") + format_number(100 * value, language, digits=1)
+    number = format_signed(100 * value, language, digits=1)
     return escape(label("map_points_unit", language, number=number))
+
+
+def _emotion(value: Any, language: Language) -> str:
+    return format_signed(_known(value), language)
 
 
 def _days(value: Any, language: Language) -> str:
@@ -296,7 +298,7 @@ def _days(value: Any, language: Language) -> str:
 _FIGURES: dict[str, Callable[[Any, Language], str]] = {
     "share": _percent,
     "progress_rate": _percent,
-    "emotion": _signed,
+    "emotion": _emotion,
     "days_to_progress": _days,
     "drop_off": _points,
     "low_score": _points,
@@ -312,8 +314,8 @@ def _item(cell: dict[Any, Any], language: Language) -> str:
     return escape(display_name(cell["item"], "touchpoint", language))
 
 
-def _words(kind: str, value: str, language: Language) -> str:
-    return escape(display_name(value, kind, language))
+def _words(term: str, language: Language) -> str:
+    return escape(label(term, language))
 
 
 def _height(emotion: float) -> float:

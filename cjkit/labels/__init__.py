@@ -131,6 +131,18 @@ def format_number(value: float | None, language: Language, *, digits: int = 0) -
     )
 
 
+def format_signed(value: float | None, language: Language, *, digits: int = 2) -> str:
+    """Write a number with its sign, as differences and feelings are; a missing one as a dash.
+
+    Examples
+    --------
+    >>> format_signed(0.251, "en")
+    '+0.25'
+    """
+    sign = "+" if not _is_missing(value) and cast("float", value) > 0 else ""
+    return sign + format_number(value, language, digits=digits)
+
+
 def format_percent(rate: float | None, language: Language, *, digits: int = 1) -> str:
     """Write a rate (0 to 1) as a percentage; a missing one as a dash.
 
