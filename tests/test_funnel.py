@@ -336,11 +336,12 @@ def test_entries_agree_with_trying_every_chain(rng, steps, ties, rounds):
             if rows["customers"].any()
         }
         measured = measure_times(events, steps, **options).table
-        gaps = np.diff(np.array(spans), axis=1)
+        gaps = np.diff(np.array(spans).reshape(-1, len(steps)), axis=1)
         if len(steps) > 2:
             gaps = np.column_stack([gaps, gaps.sum(axis=1)])
         assert measured["customers"].tolist() == [len(spans)] * gaps.shape[1]
-        assert (measured["median_us"] / HOUR).tolist() == np.median(gaps, axis=0).tolist()
+        if spans:
+            assert (measured["median_us"] / HOUR).tolist() == np.median(gaps, axis=0).tolist()
 
 
 def test_entries_of_a_month_are_followed_beyond_it_and_masked_until_their_window_is_over(event_log):
@@ -434,6 +435,19 @@ def test_differences_are_of_each_step_and_of_the_whole_way(event_log):
         assert table["difference"].tolist() == [0.5, -0.5, 0]
         assert table["to_step"].tolist() == ["cart", "buy", "buy"]
         assert table["from_step"].tolist() == ["view", "cart", "view"]
+
+
+def test_with_nobody_in_one_of_two_periods_there_is_nothing_to_compare(event_log):
+    events = event_log("ann: view 5h, cart 6h", device={"view": "phone"})
+    for by in (None, "device"):
+        now, before = (
+            measure_funnel(events, ["view", "cart"], by=by, period=days)
+            for days in (hours(4, 8), hours(0, 4))
+        )
+        difference = compare_funnels(now, before)
+        assert difference.table["difference"].isna().all()
+        assert difference.finding("en") == "There are not two groups with customers to compare."
+        assert difference.plot().get_figure() is not None
 
 
 def test_funnels_that_were_measured_differently_are_not_compared(event_log):

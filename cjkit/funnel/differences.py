@@ -139,17 +139,18 @@ def compare_funnels(now: Funnel, before: Funnel) -> FunnelDifference:
                 f"The two funnels differ in {setting}: {getattr(now, setting)!r} and "
                 f"{getattr(before, setting)!r}. Measure both alike."
             )
-    if list(now.table["step"].unique()) != list(before.table["step"].unique()):
+    steps = [found.table["step"].unique().tolist() for found in (now, before)]
+    if all(steps) and steps[0] != steps[1]:
         raise CjkitError("The two funnels have different steps. Measure both with the same.")
     previous = {way[:-2]: way[-2:] for way in _ways(before)}
     rows = [(*way, *previous[way[:-2]]) for way in _ways(now) if way[:-2] in previous]
     columns = ["group", "from_step", "to_step", "way", *_FIGURES]
     table = pd.DataFrame(rows, columns=columns).drop(columns="way")
-    figures = [table[name] for name in _FIGURES]
-    table.insert(5, "rate", _rate(table["reached"], table["customers"]))
-    table["previous_rate"] = _rate(table["previous_reached"], table["previous_customers"])
-    table["difference"] = table["rate"] - table["previous_rate"]
+    figures = [table[name].astype(int) for name in _FIGURES]
     customers, reached, previous_customers, previous_reached = figures
+    table.insert(5, "rate", _rate(reached, customers))
+    table["previous_rate"] = _rate(previous_reached, previous_customers)
+    table["difference"] = table["rate"] - table["previous_rate"]
     sides = (reached, customers, previous_reached, previous_customers)
     table["difference_low"], table["difference_high"] = newcombe_interval(*sides)
     table["p_value"] = benjamini_hochberg(difference_p_value(*sides))
