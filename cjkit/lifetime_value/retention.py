@@ -74,8 +74,8 @@ class RetentionCurve:
         )
 
     def plot(self, *, ax: Axes | None = None, language: Language = "en") -> Axes:
-        """Draw both rates as curves with their intervals."""
-        rows = self.table
+        """Draw both rates with their intervals, as far as a twentieth of the customers have come."""
+        rows = self.table[self.table["customers"] >= self.table["customers"].max() / 20]
         lines = [
             Line(
                 rows["period_no"],
