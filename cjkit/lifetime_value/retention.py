@@ -74,7 +74,7 @@ class RetentionCurve:
         )
 
     def plot(self, *, ax: Axes | None = None, language: Language = "en") -> Axes:
-        """Draw both rates with their intervals, as far as a twentieth of the customers have come."""
+        """Draw both rates with intervals, as far as a twentieth of the customers have come."""
         rows = self.table[self.table["customers"] >= self.table["customers"].max() / 20]
         lines = [
             Line(
