@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 
 from cjkit.checks import CjkitError
 from cjkit.funnel.counts import Funnel, rows_of
-from cjkit.labels import Language, display_name, format_number, format_percent, label
+from cjkit.labels import Language, display_name, format_percent, format_signed, label
 from cjkit.plots.rates import draw_rates
 from cjkit.statistics import benjamini_hochberg, difference_p_value, newcombe_interval
 
@@ -186,5 +186,5 @@ def _rate(reached: pd.Series[Any], customers: pd.Series[Any]) -> pd.Series[Any]:
 
 def _points(difference: Any, language: Language) -> str:
     """Write a difference of rates in percentage points, with its sign."""
-    written = format_number(100 * difference, language, digits=1)
-    return label("rate_points", language, number=f"+{written}" if difference > 0 else written)
+    number = format_signed(100 * difference, language, digits=1)
+    return label("rate_points", language, number=number)
