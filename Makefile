@@ -45,7 +45,7 @@ lint: .venv/ready
 	@echo "lint: ruff"; $(BIN)/ruff check . && $(BIN)/ruff format --check --quiet .
 	@echo "lint: types"; $(BIN)/mypy
 	@echo "lint: floors"; $(BIN)/lint-imports --no-cache
-	@echo "lint: notebooks without outputs"; $(BIN)/nbstripout --verify notebooks/*.ipynb
+	@echo "lint: notebooks without outputs"; $(BIN)/nbstripout --verify --keep-id notebooks/*.ipynb
 
 check: lint  ## Lint, types, floors and the fast tests: the inner loop
 	@$(BIN)/python -m pytest -q -m "not slow and not long" -n $(JOBS)
