@@ -59,7 +59,7 @@ def check_project(project: Project) -> Checked:
         faults += [problem for look in looks for problem in look.problems]
     notebooks = attempt(notebook_files)
     if notebooks:
-        attempt(lambda project: plan_notebooks(project, (), {}))
+        attempt(plan_notebooks)
     lines = []
     for name, paths in files.items():
         size = format_number(sum(path.stat().st_size for path in paths) / 1e6, "en", digits=1)

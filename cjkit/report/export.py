@@ -13,7 +13,7 @@ import datetime
 import hashlib
 import io
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass
 from functools import cache
@@ -23,14 +23,12 @@ from pathlib import Path
 from typing import Any
 
 import nbconvert
-from fontTools import subset
-from fontTools.ttLib import TTFont
 from nbformat import NotebookNode
 from pygments.formatters import HtmlFormatter
 
 from cjkit.labels import LANGUAGES, Language, format_number, label
-from cjkit.plots.theme import FONTS, font_file
 from cjkit.report.cards import write_card
+from cjkit.report.fonts import page_fonts
 from cjkit.report.show import HEADLINE, style
 
 TEMPLATES = Path(str(resources.files(__package__))) / "templates"
@@ -260,7 +258,7 @@ def finish(html: str, language: Language) -> str:
     """Give a page its table of contents and its fonts, which depend on all that it holds."""
     html, contents = _number_headings(html)
     html = html.replace("<!--contents-->", contents)
-    return html.replace("/*fonts*/", _fonts(html, language), 1)
+    return html.replace("/*fonts*/", page_fonts(html, language), 1)
 
 
 def _one_language(chapter: Chapter, language: Language) -> tuple[NotebookNode, str]:
@@ -364,40 +362,3 @@ def _number_headings(html: str) -> tuple[str, str]:
 def _highlighting() -> str:
     """Return the colours of code."""
     return str(HtmlFormatter(style="default").get_style_defs(".highlight"))
-
-
-@cache
-def _glyphs(family: str) -> frozenset[int]:
-    """Return the characters that a font family can write."""
-    with TTFont(font_file(family), lazy=True) as font:
-        return frozenset(font.getBestCmap())
-
-
-def _fonts(html: str, language: Language) -> str:
-    """Return the fonts of a page's pictures, cut to the characters that the page holds.
-
-    The language's own font comes first; the other one is added for characters it lacks.
-    """
-    wanted = {ord(character) for character in html if character >= " "}
-    faces = []
-    for family in FONTS[language]:
-        held = wanted & _glyphs(family)
-        wanted -= held
-        if held:
-            data = base64.b64encode(_cut(family, held)).decode()
-            source = f"url(data:font/woff2;base64,{data}) format('woff2')"
-            faces.append(f'@font-face{{font-family:"{family}";src:{source}}}')
-    return "\n".join(faces)
-
-
-def _cut(family: str, characters: Iterable[int]) -> bytes:
-    """Return a font with the glyphs of `characters` only, as WOFF2."""
-    options = subset.Options(flavor="woff2", layout_features=[], hinting=False, notdef_outline=True)
-    options.drop_tables += ["FFTM"]  # when the font was made
-    cutter = subset.Subsetter(options)
-    cutter.populate(unicodes=characters)
-    cut = io.BytesIO()
-    with subset.load_font(font_file(family), options) as font:
-        cutter.subset(font)
-        subset.save_font(font, cut, options)
-    return cut.getvalue()

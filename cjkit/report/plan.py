@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import datetime
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
@@ -56,9 +57,22 @@ class Planned:
 
 
 def plan_notebooks(
-    project: Project, only: Sequence[str], settings: Mapping[str, str]
+    project: Project,
+    only: Sequence[str] = (),
+    settings: Mapping[str, str] | None = None,
+    as_of: datetime.date | None = None,
 ) -> list[Planned]:
     """Choose the notebooks of a run with those they need, and fill in their parameters.
+
+    Parameters
+    ----------
+    project : Project
+    only : sequence of str
+        These notebooks; all of the project where empty.
+    settings : mapping from parameter to text, optional
+        Values given by the user; `NAME.PARAMETER` is for one notebook alone.
+    as_of : date, optional
+        What the notebooks' parameter of that name becomes.
 
     Returns
     -------
@@ -85,10 +99,10 @@ def plan_notebooks(
     }
     order = _order(only or list(files), needs)
     declared = {name: papermill.inspect_notebook(str(files[name])) for name in order}
-    parameters = _parameters(declared, settings)
+    parameters = _parameters(declared, settings or {})
+    run = {"project": _from_here(project.path), "as_of": as_of.isoformat() if as_of else ""}
     for values in parameters.values():
-        if "project" in values:
-            values["project"] = _from_here(project.path)
+        values |= {name: value for name, value in run.items() if name in values}
     return [
         Planned(
             heading=read_heading(name, read[name]),

@@ -103,7 +103,7 @@ def run_report(
     if jobs < 1:
         raise CjkitError(f"jobs={jobs!r} must be 1 or more.")
     began, clock = datetime.datetime.now(datetime.UTC), time.monotonic()
-    plan = plan_notebooks(project, only, settings or {})
+    plan = plan_notebooks(project, only, settings, as_of)
     labels.set_names(project.names)
     labels.set_currency(project.project.currency)
     privacy.set_min_cell(project.privacy.min_cell)
@@ -133,19 +133,7 @@ def run_report(
         kernels = Kernels(scratch, environment)
 
         def work(planned: Planned) -> Chapter:
-            start = time.monotonic()
-            parameters = dict(planned.parameters)
-            if "as_of" in parameters:
-                parameters["as_of"] = as_of.isoformat() if as_of else ""
-            executed = execute(
-                planned.notebook,
-                name=planned.name,
-                parameters=parameters,
-                kernels=kernels,
-                cell_timeout=cell_timeout,
-            )
-            seconds = time.monotonic() - start
-            chapter = read_chapter(planned.heading, executed, parameters, seconds)
+            chapter = _run_one(planned, kernels, cell_timeout)
             _write_chapter(chapter, edition, staged)
             return chapter
 
@@ -240,6 +228,20 @@ def _days(period: Period, languages: Sequence[Language]) -> Words:
     }
 
 
+def _run_one(planned: Planned, kernels: Kernels, cell_timeout: float) -> Chapter:
+    """Execute a notebook and collect what it recorded."""
+    start = time.monotonic()
+    executed = execute(
+        planned.notebook,
+        name=planned.name,
+        parameters=planned.parameters,
+        kernels=kernels,
+        cell_timeout=cell_timeout,
+    )
+    seconds = time.monotonic() - start
+    return read_chapter(planned.heading, executed, planned.parameters, seconds)
+
+
 def _run_all(
     plan: Sequence[Planned],
     work: Callable[[Planned], Chapter],
@@ -316,7 +318,6 @@ def _manifest(
     project: Project, prepared: Prepared, chapters: Sequence[Chapter], edition: Edition
 ) -> dict[str, Any]:
     """Say what a run was made of and what it found, without anything of the machine's paths."""
-    versions = {name: metadata.version(name) for name in VERSIONS}
     return {
         "project": project.project.id,
         "run": edition.run,
@@ -331,7 +332,7 @@ def _manifest(
         },
         "versions": {
             "python": platform.python_version(),
-            **versions,
+            **{name: metadata.version(name) for name in VERSIONS},
         },
         "notebooks": [
             {
