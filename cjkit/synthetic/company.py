@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cjkit.checks import CjkitError
-from cjkit.engine import DuckDB
+from cjkit.engine import DuckDB, EngineError
 from cjkit.synthetic import contacts, journeys, mail, people, sales, trade, truth, voice, web
 from cjkit.synthetic.dice import Dice
 from cjkit.synthetic.exports import Exports, prepare_truth
@@ -101,9 +101,8 @@ def make_sample(
     try:
         _check_room(target, customers)
         rows = _write_company(work, customers, Dice(seed), threads, memory)
-        for name in ("exports", "truth"):
-            _replace(work / name, target / name)
-    except OSError as error:
+        _publish(work, target)
+    except (OSError, EngineError) as error:
         raise CjkitError(f"The sample could not be written to {target}: {error}.") from error
     finally:
         shutil.rmtree(work, ignore_errors=True)
@@ -200,7 +199,8 @@ def _work_folder(target: Path) -> Path:
 
 def _check_room(target: Path, customers: int) -> None:
     """Say how many bytes the sample takes, and refuse where the disk has not the room."""
-    needed = estimate_bytes(customers) + customers * _WORK_BYTES_A_PERSON
+    # Only one part of the people at a time is in the engine.
+    needed = estimate_bytes(customers) + min(customers, _PEOPLE_A_PART) * _WORK_BYTES_A_PERSON
     free = shutil.disk_usage(target).free
     _log.info("The sample takes about %.1f GB in %s.", estimate_bytes(customers) / 1e9, target)
     if free < needed:
@@ -210,9 +210,10 @@ def _check_room(target: Path, customers: int) -> None:
         )
 
 
-def _replace(made: Path, wanted: Path) -> None:
-    """Put a finished folder in the place of an earlier one."""
-    if wanted.exists():
-        former = made.with_name(f"former-{wanted.name}")
-        os.replace(wanted, former)
-    os.replace(made, wanted)
+def _publish(work: Path, target: Path) -> None:
+    """Put the finished folders in the place of earlier ones; old and new never stand together."""
+    for name in ("truth", "exports"):
+        if (target / name).exists():
+            os.replace(target / name, work / f"former-{name}")
+    for name in ("exports", "truth"):
+        os.replace(work / name, target / name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cjkit.engine import DuckDB
 from cjkit.synthetic import stories
-from cjkit.synthetic.dice import Dice
+from cjkit.synthetic.dice import Dice, opaque
 from cjkit.synthetic.exports import Exports, local, repeated, utc
 from cjkit.synthetic.mail import mail_events
 from cjkit.synthetic.stories import DAY_US, DAYS, END_US, HOUR_US, START_US, ZONE_US, start_us
@@ -28,8 +28,7 @@ def write_web(exports: Exports, dice: Dice, ending: str) -> None:
     """Write the hits of the web shop, one file for each quarter."""
     known = quarters(exports.engine)
     for number, quarter in enumerate(known):
-        ends = "false" if quarter == known[-1] else "is_late"
-        own = f"quarter = '{quarter}' and not ({ends})"
+        own = f"quarter = '{quarter}' and not is_late"
         records = _hit_records(exports.engine, dice, own, "null::varchar")
         if number:
             late = f"quarter = '{known[number - 1]}' and is_late"
@@ -44,7 +43,7 @@ def write_mail(exports: Exports, dice: Dice) -> None:
     identity = f"hash({dice.code('mail event')}, {', '.join(key)})"
     missing = d.chance("no address", 0.001, "event_hash")
     records = f"""
-        select 'ev-' || lower(hex(event_hash)) as event_id, {utc("at_us")} as occurred_at, event,
+        select {opaque("EV", "event_hash")} as event_id, {utc("at_us")} as occurred_at, event,
             case when {missing} then null else email end as email, campaign_id, campaign_name,
             case when event = 'click' then '/campaign/' || lower(campaign_id) end as link,
             is_machine as machine_open, at_us as _at, event_hash as _id,
@@ -59,14 +58,14 @@ def write_mail(exports: Exports, dice: Dice) -> None:
 def write_calls(exports: Exports, dice: Dice) -> None:
     """Write the call centre's log, one file for each year."""
     d, key = dice, ("person_no", "need_no", "call_no")
+    call = f"hash({d.code('call id')}, {', '.join(key)})"
     records = f"""
-        select 'CL' || lpad((hash({d.code("call id")}, {", ".join(key)}) % 10000000000)::varchar,
-                10, '0') as call_id, {local("at_us", "%Y/%m/%d %H:%M:%S")} as started_at,
+        select {opaque("CL", call)} as call_id, {local("at_us", "%Y/%m/%d %H:%M:%S")} as started_at,
             'inbound' as direction, case when {d.chance("international", 0.1, *key)}
                 then '+81' || substr(phone, 2) else phone end as phone,
             case when {d.chance("gives card", 0.5, *key)} then loyalty_no end as loyalty_no,
             order_no, reason, wait_seconds, talk_seconds, agent_id, outcome, at_us as _at,
-            hash({", ".join(key)}) as _id, null::varchar as _dirt
+            {call} as _id, null::varchar as _dirt
         from calls join people using (person_no)"""
     by_year(exports, "call_center/calls", repeated(d, records, "twice call", _TWICE_RATE))
 
@@ -77,12 +76,12 @@ def write_store_visits(exports: Exports, dice: Dice) -> None:
     Who comes to buy stands in the receipts alone.
     """
     d, key = dice, ("person_no", "need_no", "touch_no")
+    visit = f"hash({d.code('visit id')}, {', '.join(key)})"
     shifted = f"quarter = '{SHIFTED_QUARTER}'"
     clock = local(f"at_us - case when {shifted} then {ZONE_US} else 0 end", "%Y-%m-%dT%H:%M:%S")
     length = "case kind when 'consultation' then 45 else 22 end"
     records = f"""
-        select 'V' || lpad((hash({d.code("visit id")}, {", ".join(key)}) % 10000000000)::varchar,
-                10, '0') as visit_id,
+        select {opaque("VI", visit)} as visit_id,
             case kind when 'consultation' then 'consultation' else 'visit' end as visit_type,
             store_code, {clock} as started_at,
             5 + cast({d.exponential("stays", length, *key)} as bigint) as minutes,
@@ -92,7 +91,7 @@ def write_store_visits(exports: Exports, dice: Dice) -> None:
             category as topic,
             case when kind = 'consultation' then case consultation when 'good' then 'plan_made'
                 else 'no_plan' end end as outcome,
-            quarter, at_us as _at, hash({", ".join(key)}) as _id,
+            quarter, at_us as _at, {visit} as _id,
             case when {shifted} then 'clock_shift' end as _dirt
         from (select person_no, need_no, touch_no, kind, category, staff_no,
                 consultation, at_us
@@ -124,12 +123,11 @@ def write_consents(exports: Exports) -> None:
         from people where is_banner_denied and is_member
         union all select person_no, 5, min(at_us), null, client_id, null, 'analytics', 'granted',
             'cookie_banner' from visits where not is_banner_denied group by person_no, client_id"""
+    record = "hash(person_no, n, client_id)"
     exports.write(
         "consent/consents.csv",
-        f"""select 'CO' || lower(hex(hash(person_no, n, client_id))) as record_id,
-            {utc("at_us")} as recorded_at,
-            login_id, client_id, email,
-            purpose, status, source, at_us as _at, hash(person_no, n, client_id) as _id,
+        f"""select {opaque("CO", record)} as record_id, {utc("at_us")} as recorded_at, login_id,
+            client_id, email, purpose, status, source, at_us as _at, {record} as _id,
             null::varchar as _dirt from ({records}) as given where at_us < {END_US}""",
     )
 
@@ -146,7 +144,7 @@ def write_assignments(exports: Exports) -> None:
             hash(login_id) as _id, null::varchar as _dirt
         from arms join people using (person_no) where {arm} is not null"""
         for name, arm, at_us in tests
-    ).replace("arms join people using", "arms join (select person_no, login_id from people) using")
+    )
     exports.write("experiments/assignments.csv", records)
 
 
@@ -226,7 +224,7 @@ def _bot_hits(dice: Dice, quarter: str) -> str:
     start = d.whole("bot hour", 0, 20, "bot_no", "visit_no")
     return f"""
         select started_us + hit_no * gap_us as event_timestamp, 'page_view' as event_name,
-            'c-' || lpad(lower(hex(hash({d.code("bot")}, bot_no))), 16, '0') as client_id,
+            {opaque("c", f"hash({d.code('bot')}, bot_no)")} as client_id,
             null as user_id, started_us // 1000000 as session_id, hit_no + 1 as hit_no,
             'category' as page_type, '/category' as page, null as product_id, null as search_term,
             null as search_results, null as value, null as currency, null as order_no,

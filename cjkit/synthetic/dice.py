@@ -86,3 +86,20 @@ class Dice:
         place = f"1 + cast(floor({self.uniform(purpose, *ids)} * {len(slots)}) as bigint)"
         within = self.uniform(purpose + " within", *ids)
         return f"cast(({slots}[{place}] + {within}) * {HOUR_US} as bigint)"
+
+
+def by_value(column: str, results: Mapping[str, object]) -> str:
+    """Write the SQL that gives each value of `column` its own result, itself SQL.
+
+    Examples
+    --------
+    >>> by_value("place", {"web": 1, "store": "rate / 2"})
+    "(case place when 'web' then 1 when 'store' then rate / 2 end)"
+    """
+    branches = " ".join(f"when {text(value)} then {result}" for value, result in results.items())
+    return f"(case {column} {branches} end)"
+
+
+def opaque(prefix: str, number: str) -> str:
+    """Write the SQL of an id that shows nothing but its own hash."""
+    return f"'{prefix}-' || lpad(lower(hex({number})), 16, '0')"

@@ -10,7 +10,7 @@ import pandas as pd
 
 from cjkit.engine import DuckDB
 from cjkit.synthetic import stories
-from cjkit.synthetic.dice import Dice
+from cjkit.synthetic.dice import Dice, by_value
 from cjkit.synthetic.stories import (
     DAY_US,
     DAYS,
@@ -54,8 +54,9 @@ _BULKY = ("furniture", "bedding")
 def make_needs(engine: DuckDB, dice: Dice) -> None:
     """Make table `needs`: the needs that people really have, with their outcome.
 
-    `wants_rate` is the true chance of wanting to buy; `plain_rate`, `no_video_rate` and
-    `no_consultation_rate` are what it would be without the one or other experience.
+    `wants_rate` is the true chance of wanting to buy; `no_video_rate` and `no_consultation_rate`
+    are what it would be without the one or other experience, and `completion_rate` is the chance
+    that somebody who wants to buy also gets through the checkout.
     """
     d, ids = dice, ("person_no", "need_no")
     _draw_arms(engine, d)
@@ -88,9 +89,7 @@ def make_needs(engine: DuckDB, dice: Dice) -> None:
                 from drawn_needs join segments using (segment)) as eased) as rated""",
     )
     bought = f"wants and completes and decided_us < {END_US}"
-    late = "case carrier " + " ".join(
-        f"when '{name}' then {rate}" for name, rate in stories.LATE_RATES.items()
-    )
+    late = by_value("carrier", stories.LATE_RATES)
     engine.materialize(
         "deliveries",
         f"""select *, {_calls(d, ids)} as delivery_calls,
@@ -100,7 +99,7 @@ def make_needs(engine: DuckDB, dice: Dice) -> None:
             ) * {DAY_US} - {ZONE_US} + {d.time_of_day("delivered", stories.DELIVERY_HOURS, *ids)}
                 as delivered_us
         from (select *, {bought} as is_bought, {bought} and place = 'web' and not is_pickup
-                and {d.chance("late", late + " end", *ids)} as is_late
+                and {d.chance("late", late, *ids)} as is_late
             from outcomes) as shipped""",
     )
     leaves = (
@@ -260,9 +259,7 @@ def _draw_needs(engine: DuckDB, dice: Dice) -> None:
         from arms where arm is not null
             and {d.chance("woken", stories.MAIL_VISIT_RATE, "person_no")}""",
     )
-    consulted = "case segment " + " ".join(
-        f"when '{name}' then {rate}" for name, rate in stories.CONSULTATION_RATES.items()
-    )
+    consulted = by_value("segment", stories.CONSULTATION_RATES)
     retargeted = (
         f"case when is_strong then {stories.RETARGETING_RATE_STRONG} "
         f"else {stories.RETARGETING_RATE_WEAK} end"
@@ -297,7 +294,7 @@ def _draw_needs(engine: DuckDB, dice: Dice) -> None:
                     least(29, cast(floor({touches}) as bigint)) as extra_touches,
                     {plain} and home <> 'store' and {d.chance("video", stories.VIDEO_RATE, *ids)}
                         as has_video,
-                    {plain} and home <> 'web' and {d.chance("consulted", consulted + " end", *ids)}
+                    {plain} and home <> 'web' and {d.chance("consulted", consulted, *ids)}
                         as is_consulted,
                     {d.whole("staff", 1, len(stories.STAFF_GOOD_RATES), *ids)} as staff_no,
                     {plain} and place = 'web' and {d.chance("retargeted", retargeted, *ids)}

@@ -11,7 +11,7 @@ import pandas as pd
 
 from cjkit.engine import DuckDB
 from cjkit.synthetic import stories
-from cjkit.synthetic.dice import Dice
+from cjkit.synthetic.dice import Dice, opaque
 from cjkit.synthetic.stories import DAY_US, DAYS, END_US, START_US
 
 COMPANY_STARTED = date(2015, 4, 1)
@@ -181,7 +181,7 @@ def cookie(dice: Dice, person: str, device: str, at_us: str) -> str:
     forgets = f"case when {device} in ('iphone', 'android') then 240 else 1000 end"
     age = f"({at_us} - {START_US}) // {DAY_US} + {dice.whole('cookie age', 0, 239, person)}"
     key = f"hash(hash({dice.code('cookie')}, {owner}, {device}, ({age}) // {forgets}))"
-    return f"'c-' || lpad(lower(hex({key})), 16, '0')"
+    return opaque("c", key)
 
 
 def _number(prefix: str, digits: int, drawn: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from cjkit.engine import DuckDB
-from cjkit.synthetic.dice import Dice
+from cjkit.synthetic.dice import Dice, by_value, opaque
 from cjkit.synthetic.exports import Exports, full_width, local
 from cjkit.synthetic.people import read_words
 from cjkit.synthetic.stories import DAY_US, DAYS, END_US, FIRST_DAY, HOUR_US, START_US
@@ -50,9 +50,7 @@ def load_phrases(engine: DuckDB) -> None:
 def make_voices(engine: DuckDB, dice: Dice) -> None:
     """Make table `voices`: every answer and review, with its true theme and mood."""
     d, ids = dice, ("person_no", "voice_no", "about")
-    nps = "case segment " + " ".join(
-        f"when '{name}' then {level}" for name, level in _NPS_LEVELS.items()
-    )
+    nps = by_value("segment", _NPS_LEVELS)
     theme = d.pick("theme", _MOST_THEMES, *ids)
     stars = (
         f"cast(case when is_late then {d.pick('late stars', _LATE_STARS, 'sale_no', 'line_no')} "
@@ -64,7 +62,7 @@ def make_voices(engine: DuckDB, dice: Dice) -> None:
         f"""
         select person_no, sale_no as voice_no, 1 as about, 'nps' as metric, 'brand' as touchpoint,
             at_us + {3 * DAY_US} as at_us,
-            {nps} end - case when is_late then 2.8 else 0 end as level, 1.5 as spread,
+            {nps} - case when is_late then 2.8 else 0 end as level, 1.5 as spread,
             10 as score_max, coalesce(order_no, receipt_no) as ref_no,
             case when is_late then 'delivery' end as theme, null as product_id
         from sales where {d.chance("asked nps", 0.07, "sale_no")}
@@ -131,7 +129,7 @@ def write_voices(exports: Exports, dice: Dice) -> None:
     key = f"hash({d.code('voice')}, {', '.join(ids)})"
     exports.write(
         "survey/responses.csv",
-        f"""select 'SV' || lpad(({key} % 10000000000)::varchar, 10, '0') as response_id,
+        f"""select {opaque("SV", key)} as response_id,
             case when {early} then '1970-01-01T09:00:00+09:00' else {local("at_us", _OFFSET)} end
                 as answered_at, metric, touchpoint, score::int as score, score_max,
             case when {wide} then {full_width("email")} else email end as email, ref_no as order_no,
@@ -145,7 +143,7 @@ def write_voices(exports: Exports, dice: Dice) -> None:
         else case language when 'en' then 'Not good' else '残念' end end"""
     exports.write(
         "reviews/product_reviews.csv",
-        f"""select 'RV' || lpad(({key} % 10000000000)::varchar, 10, '0') as review_id,
+        f"""select {opaque("RV", key)} as review_id,
             {local("at_us", _SECOND)} as posted_at, login_id, ref_no as order_no, product_id,
             score::int as rating, {title} as title, comment as body, language, at_us as _at,
             {key} as _id, null::varchar as _dirt
@@ -163,8 +161,8 @@ def write_referrals(exports: Exports, dice: Dice) -> None:
             select login_id, joined_us, row_number() over (order by person_no) as n,
                 count(*) over () as members
             from people where has_login and segment in ('loyal', 'regular') and is_existing)
-        select 'RF' || lpad((hash(person_no, asked_us) % 100000000)::varchar, 8, '0')
-                as referral_id, {local("asked_us", _SECOND)} as referred_at, login_id, friend_email,
+        select {opaque("RF", "hash(person_no, asked_us)")} as referral_id,
+            {local("asked_us", _SECOND)} as referred_at, login_id, friend_email,
             friend_login_id, 'HOSHI-' || substr(login_id, 5) as code, status, asked_us as _at,
             hash(person_no, status) as _id, null::varchar as _dirt
         from (select person_no, email as friend_email, login_id as friend_login_id,

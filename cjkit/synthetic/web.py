@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cjkit.engine import DuckDB
-from cjkit.synthetic.dice import Dice
+from cjkit.synthetic.dice import Dice, by_value
 from cjkit.synthetic.journeys import OTHER_DEVICES
 from cjkit.synthetic.people import cookie
 from cjkit.synthetic.stories import DAY_US, END_US, START_US
@@ -56,17 +56,9 @@ def make_visits(engine: DuckDB, dice: Dice) -> None:
         from mails where clicked_us is not null and makes_visit""",
     )
     device = d.pick("visit device", OTHER_DEVICES, *need)
-    route = "case channel " + " ".join(
-        f"when '{name}' then {_one_of(d, 'source', sources, need)}"
-        for name, (sources, _, _) in _CHANNELS.items()
-    )
-    campaign = "case channel " + " ".join(
-        f"when '{name}' then {_one_of(d, 'campaign', campaigns, need)}"
-        for name, (_, _, campaigns) in _CHANNELS.items()
-        if campaigns
-    )
-    medium = "case channel " + " ".join(
-        f"when '{name}' then '{medium}'" for name, (_, medium, _) in _CHANNELS.items()
+    routes, media, campaigns = (
+        by_value("channel", {name: told[place] for name, told in _channels(d, need).items()})
+        for place in range(3)
     )
     checkout = "['view_product', 'add_to_cart', 'begin_checkout']"
     again = "['checkout_error', 'begin_checkout']"
@@ -88,7 +80,7 @@ def make_visits(engine: DuckDB, dice: Dice) -> None:
                     when {d.chance("error", "case when is_pain then 0.3 else 0.04 end", *need)}
                     then 1 else 0 end else 0 end as error_count
             from (select all_visits.* exclude (channel), channel,
-                {medium} end as medium, {route} end as traffic_source, {campaign} end as campaign,
+                {media} as medium, {routes} as traffic_source, {campaigns} as campaign,
                 coalesce(own_device, case when {d.chance("visit device same", 0.8, *need)}
                     then people.device else {device} end) as device,
                 least(25, cast(floor({d.exponential("browses", 2.4, *need)}) as bigint))
@@ -155,6 +147,14 @@ def hits(dice: Dice, condition: str) -> str:
                     unnest(range(hit_count)) as t(place)) as spaced) as walked) as named"""
 
 
-def _one_of(dice: Dice, purpose: str, values: list[str], ids: tuple[str, ...]) -> str:
-    weights = {value: float(values.count(value)) for value in values}
-    return dice.pick(purpose, weights, *ids)
+def _channels(dice: Dice, ids: tuple[str, ...]) -> dict[str, tuple[str, str, str]]:
+    """Write the SQL of source, medium and campaign that the tool shows for each channel."""
+
+    def drawn(purpose: str, values: list[str]) -> str:
+        weights = {value: float(values.count(value)) for value in values}
+        return dice.pick(purpose, weights, *ids) if values else "null"
+
+    return {
+        name: (drawn("source", sources), f"'{medium}'", drawn("campaign", campaigns))
+        for name, (sources, medium, campaigns) in _CHANNELS.items()
+    }
