@@ -68,8 +68,9 @@ def build(folder: Path, customers: int, **options) -> Company:
     engine = DuckDB(threads=1)
     for path in sorted(sample.truth.glob("*.parquet")):
         engine.view(path.stem, f"select * from read_parquet('{path}')")
-    hits = f"read_json('{sample.exports}/web/*.ndjson', filename = true)"
-    engine.materialize("web", f"select * from {hits}")
+    web = sample.exports / "web"
+    reader = "read_parquet" if any(web.glob("*.parquet")) else "read_json"
+    engine.materialize("web", f"select * from {reader}('{web}/*', filename = true)")
     return Company(sample, truth, engine)
 
 
@@ -378,11 +379,14 @@ def test_an_interrupted_run_leaves_the_earlier_sample_whole(tmp_path, monkeypatc
     assert digests(tmp_path) == before
 
 
-def test_people_in_parts_are_complete_and_have_ids_of_their_own(tmp_path, monkeypatch):
+def test_a_large_company_comes_in_parts_with_ids_of_their_own(tmp_path, monkeypatch):
     monkeypatch.setattr(company, "_PEOPLE_A_PART", 120)
+    monkeypatch.setattr(company, "_MOST_NDJSON", 150)
     made = build(tmp_path, 200, threads=1)
     files = sorted(path.name for path in (tmp_path / "exports/crm").glob("customers*"))
     assert files == ["customers_part01.csv", "customers_part02.csv"]
+    assert (tmp_path / "exports/web/web_events_2026q4_part02.parquet").is_file()
+    assert made.count("web/*", "event_name = 'purchase'") > 0
     ids = made.engine.query(
         f"""select namespace, count(*) - count(distinct source_id) as shared
             from read_parquet('{tmp_path}/truth/identities*.parquet')

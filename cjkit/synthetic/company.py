@@ -20,7 +20,7 @@ from cjkit.synthetic.exports import Exports, prepare_truth
 FEWEST, MOST = 100, 10_000_000
 _MOST_NDJSON, _MOST_IN_MEMORY = 1_000_000, 5_000
 _PEOPLE_A_PART = 250_000
-_BYTES_A_PERSON = {"ndjson": 18_000, "parquet": 7_000}
+_BYTES_A_PERSON = {"ndjson": 18_000, "parquet": 4_000}
 _WORK_BYTES_A_PERSON = 20_000
 _log = logging.getLogger(__name__)
 

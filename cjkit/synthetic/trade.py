@@ -35,8 +35,7 @@ def make_crm_records(engine: DuckDB, dice: Dice, most: int) -> None:
         from people left join leavers using (person_no) where is_member
         union all
         select person_no, role, {second}, null, null, full_name, full_kana,
-            case when {twin} < 0.45 then upper(email) when {twin} < 0.75 then null
-                else null end, case when {twin} between 0.45 and 0.75 then phone end,
+            case when {twin} < 0.45 then upper(email) end, case when {twin} between 0.45 and 0.75 then phone end,
             postcode, prefecture, address, birth_year,
             joined_us + cast({d.uniform("second", p)} * ({END_US} - joined_us) as bigint), '店舗',
             false, null, true
