@@ -162,7 +162,7 @@ def _repair(
     whole = _plain_lines(table.path, workspace / "lines")
     mark = _absent_character(whole)
     divide = re.escape(table.delimiter)
-    cell = f'(?:"(?:[^"]|"")*"|(?:[^"{divide}\\r\\n][^{divide}\\r\\n]*)?)'
+    cell = f' *(?:"(?:[^"]|"")*" *|(?:[^ "{divide}\\r\\n][^{divide}\\r\\n]*)?)'
     shape = text(f"{cell}(?:{divide}{cell}){{{table.width - 1}}}")
     lines = (
         f"read_csv({text(str(whole))}, header = false, auto_detect = false, delim = {text(mark)}, "
@@ -212,11 +212,13 @@ def _repair(
         'select line_no from "damaged records" where not is_whole order by line_no limit 5'
     )
     nothing = ", ".join("null" for _ in fields)
+    records = engine.query('select count(*) as n from "damaged records"')["n"].iloc[0]
     return Reading(
         f"""select cast(number as bigint) as record_no, {", ".join(fields)}
             from {table.read(good, before=["number"])}
         union all select record_no, {nothing} from "damaged records" where not is_whole""",
         unmapped,
+        records=int(records),
         unreadable=tuple(
             f"line {line_no + table.first - 1 - table.skip} has not {table.width} cells"
             for line_no in bad["line_no"]

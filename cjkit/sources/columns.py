@@ -28,6 +28,8 @@ class Reading:
         Keys that were asked for and that no record has: JSON leaves out what is empty.
     unreadable : tuple of str
         The first records that could not be read, in words.
+    records : int or None
+        How many records there must be, where that is known before.
     names : str or None
         A query that gives the keys of the first records as `name`, where only records know them.
     keys : tuple of str
@@ -41,6 +43,7 @@ class Reading:
     unmapped: tuple[str, ...] = ()
     absent: tuple[str, ...] = ()
     unreadable: tuple[str, ...] = ()
+    records: int | None = None
     names: str | None = None
     keys: tuple[str, ...] = ()
     repair: Callable[[], Reading] | None = None

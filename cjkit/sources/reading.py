@@ -83,6 +83,11 @@ def read_records(
     counts = engine.query(
         f"select count(*) as n, count(record_hash) as readable from {column(name)}"
     ).iloc[0]
+    if reading.records not in (None, counts["n"]):
+        raise CjkitError(
+            f"{path} cannot be read as {form}: its quotes are damaged so that {reading.records} "
+            f"records become {counts['n']}. Export it again. The first: {reading.unreadable[0]}."
+        )
     if counts["n"] > counts["readable"] and not reading.unreadable:
         bad = engine.query(
             f"select record_no from {column(name)} where record_hash is null order by 1 limit 5"
