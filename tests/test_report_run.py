@@ -201,6 +201,13 @@ def test_pages_carry_one_font_cut_to_what_they_say(report):
     assert len(page(report, "ja/two.html")) < 200_000
 
 
+def test_pages_say_what_became_of_the_rows(report):
+    assert "5 rows came from the sources: 100.0% clean, 0.0% set aside" in page(
+        report, "en/one.html"
+    )
+    assert "取り込んだ 5 行の内訳" in page(report, "ja/index.html")
+
+
 def test_the_overview_says_what_cannot_be_answered_and_why(report):
     assert "One order is too few." in page(report, "en/index.html")
     assert "注文が1件では足りません。" in page(report, "ja/index.html")

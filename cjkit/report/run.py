@@ -27,6 +27,7 @@ from cjkit import labels, privacy
 from cjkit.checks import CjkitError
 from cjkit.cleansing import Prepared, prepare
 from cjkit.cleansing.log import JOBS, PREPARED
+from cjkit.cleansing.rules import DERIVED
 from cjkit.engine import DuckDB, text
 from cjkit.events import Period
 from cjkit.labels import Language, format_date, format_number, format_percent, label
@@ -190,7 +191,8 @@ def _edition(
 
 
 def _quality(ledger: pd.DataFrame, languages: Sequence[Language]) -> Words:
-    """Say what became of the rows that were read, from the gate's ledger of rows."""
+    """Say what became of the rows that the sources made, from the gate's ledger of rows."""
+    ledger = ledger[ledger["source"] != DERIVED]
     made = int(ledger["made"].sum())
     words = {}
     for language in languages:
