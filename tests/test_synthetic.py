@@ -1,3 +1,4 @@
+import csv
 import hashlib
 import json
 import re
@@ -11,7 +12,7 @@ import pytest
 from cjkit.checks import CjkitError
 from cjkit.engine import DuckDB
 from cjkit.synthetic import company, estimate_bytes, make_sample, stories
-from cjkit.synthetic.people import STAFF_DOMAIN
+from cjkit.synthetic.people import OFFICE_PHONE, STAFF_DOMAIN
 
 STORIES = Path(__file__).parent.parent / "data" / "sample" / "STORIES.md"
 
@@ -204,6 +205,28 @@ NOBODY = "client_id is null and user_id is null and consent"
 )
 def test_planted_dirt_is_what_the_files_hold(large, kind, files, where):
     assert large.count(files, where) == large.planted(kind, files) > 0
+
+
+def test_planted_dirt_is_what_the_crm_holds(large):
+    content = (large.folder / "exports/crm/customers.csv").read_bytes().decode("cp932")
+    records = list(csv.DictReader(content.splitlines()))
+    written = [
+        (r["氏名"] + r["メールアドレス"] + r["電話番号"], r["メールアドレス"]) for r in records
+    ]
+    wide = [
+        bool(re.search("[０-９＠　]", every)) or mail != mail.lower() for every, mail in written
+    ]
+    known = Counter(r["顧客番号"] for r in records)
+    found = {
+        "width_variant": sum(wide),
+        "old_version": len(records) - len(known),
+        "employee": sum(STAFF_DOMAIN in r["メールアドレス"] for r in records),
+        "shared_phone": sum(r["電話番号"].replace("-", "") == OFFICE_PHONE for r in records),
+    }
+    assert found["width_variant"] > 100
+    assert found["employee"] <= large.planted("employee", "crm/*")
+    for kind in ("width_variant", "old_version", "shared_phone"):
+        assert found[kind] == large.planted(kind, "crm/*"), kind
 
 
 @pytest.mark.parametrize("files", ["web/*.ndjson", "shop/order_lines_*.csv", "mail/*.csv"])

@@ -35,7 +35,8 @@ def make_crm_records(engine: DuckDB, dice: Dice, most: int) -> None:
         from people left join leavers using (person_no) where is_member
         union all
         select person_no, role, {second}, null, null, full_name, full_kana,
-            case when {twin} < 0.45 then upper(email) end, case when {twin} between 0.45 and 0.75 then phone end,
+            case when {twin} < 0.45 then upper(email) end,
+            case when {twin} between 0.45 and 0.75 then phone end,
             postcode, prefecture, address, birth_year,
             joined_us + cast({d.uniform("second", p)} * ({END_US} - joined_us) as bigint), '店舗',
             false, null, true
@@ -61,32 +62,35 @@ def write_crm(exports: Exports, dice: Dice) -> None:
         from crm_records
         union all select * replace ({former} as address), joined_us as changed_us, 0
         from crm_records where {d.chance("old version", 0.08, *key)}"""
-    known_email = f"case when {d.chance('no e-mail', 0.03, *key)} then null else email end"
+    hyphened = "substr(phone, 1, 3) || '-' || substr(phone, 4, 4) || '-' || substr(phone, 8)"
+    written = f"""
+        select *, case when {wide} between 0.02 and 0.04 then replace(full_name, ' ', '　')
+                else full_name end as written_name,
+            case when {d.chance("no e-mail", 0.03, *key)} then null
+                when {wide} < 0.02 then {full_width("email")} else email end as written_email,
+            case when {wide} between 0.04 and 0.06 then {full_width(hyphened)}
+                when {d.chance("plain phone", 0.2, *key)} then phone else {hyphened} end
+                as written_phone
+        from ({versions}) as versions"""
     dirt = f"""nullif(concat_ws(',', case when version = 0 then 'old_version' end,
         case when is_second then 'duplicate_person' end,
         case when phone = '{OFFICE_PHONE}' then 'shared_phone' end,
-        case when {wide} < 0.06 or email <> lower(email) then 'width_variant' end,
+        case when written_name <> full_name or written_email <> lower(email)
+            or written_phone = {full_width("written_phone")} then 'width_variant' end,
         case role when 'staff' then 'employee' when 'test' then 'test_account' end), '')"""
-    hyphened = "substr(phone, 1, 3) || '-' || substr(phone, 4, 4) || '-' || substr(phone, 8)"
     records = f"""
         select crm_no as "顧客番号", login_id as "ログインID", loyalty_no as "会員カード番号",
-            case when {wide} between 0.02 and 0.04 then replace(full_name, ' ', '　')
-                else full_name end as "氏名", full_kana as "氏名カナ",
-            case when {wide} < 0.02 then {full_width(known_email)} else {known_email} end
-                as "メールアドレス",
-            case when {wide} between 0.04 and 0.06 then {full_width(hyphened)}
-                when {d.chance("plain phone", 0.2, *key)} then phone else {hyphened} end
-                as "電話番号",
-            postcode as "郵便番号", prefecture as "都道府県", address as "住所",
-            birth_year as "生年", {local("joined_us", _JAPANESE_SECOND)} as "登録日時",
-            joined_by as "登録経路",
+            written_name as "氏名", full_kana as "氏名カナ", written_email as "メールアドレス",
+            written_phone as "電話番号", postcode as "郵便番号", prefecture as "都道府県",
+            address as "住所", birth_year as "生年",
+            {local("joined_us", _JAPANESE_SECOND)} as "登録日時", joined_by as "登録経路",
             case when spent > 150000 then 'ゴールド' when spent > 40000 then 'シルバー'
                 else 'レギュラー' end as "会員ランク",
             is_opted_in::int as "メール配信", {local("changed_us", _JAPANESE_SECOND)} as "更新日時",
             case when {d.chance("withdraws", 0.1, *key)} and left_us < {END_US - 20 * DAY_US}
                 then {local(f"left_us + {10 * DAY_US}", _DAY)} end as "退会日",
             joined_us as _at, hash(crm_no, version) as _id, {dirt} as _dirt
-        from ({versions}) as versions left join (
+        from ({written}) as written left join (
             select person_no, sum(amount) as spent from sales where is_in_crm group by person_no)
             using (person_no)"""
     exports.write("crm/customers.csv", records, encoding="cp932")
