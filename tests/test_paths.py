@@ -330,6 +330,16 @@ def test_findings_say_the_figures(shop):
         set_names({})
 
 
+def test_a_flow_that_leads_nowhere_says_so(event_log):
+    events = event_log("ann: buy 0h, buy 9h\nzoe: buy 99h")
+    found = measure_flow(events, start="buy", level="event", gap="5h")
+    assert found.finding("en").endswith("100.0% go nowhere else: the journey ends there.")
+    assert found.people == 1
+    assert found.ended["share"] == 1
+    back = measure_flow(events, end="buy", level="event", gap="5h")
+    assert "その前にどこにも触れておらず" in back.finding("ja")
+
+
 def test_small_cells_are_masked_with_all_that_rests_on_them(shop):
     for found in (
         measure_transitions(shop, level="event", gap="5h"),

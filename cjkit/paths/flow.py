@@ -98,18 +98,18 @@ class Flow:
         if shares.empty:
             return label("no_moves", language)
         inner = shares.drop([OTHER, *_ENDS], errors="ignore")
-        place = str(inner.idxmax()) if inner.notna().any() else None
-        return label(
-            "flow_finding_back" if self.is_backward else "flow_finding",
-            language,
-            people=format_number(self.people, language),
-            anchor=self._anchor_name(language),
-            place=label("nowhere", language)
-            if place is None
-            else display_name(place, self.level, language),
-            share=format_percent(None if place is None else inner[place], language),
-            ended=format_percent(self.ended["share"], language),
-        )
+        said = {
+            "people": format_number(self.people, language),
+            "anchor": self._anchor_name(language),
+            "ended": format_percent(self.ended["share"], language),
+        }
+        back = "_back" if self.is_backward else ""
+        if not inner.notna().any():
+            return label(f"flow_finding_nowhere{back}", language, **said)
+        place = str(inner.idxmax())
+        said["place"] = display_name(place, self.level, language)
+        said["share"] = format_percent(inner[place], language)
+        return label(f"flow_finding{back}", language, **said)
 
     def plot(self, *, ax: Axes | None = None, language: Language = "en") -> Axes:
         """Draw the steps as columns of places, joined by ribbons as wide as the people are many."""
