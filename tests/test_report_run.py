@@ -211,6 +211,7 @@ def test_pages_say_what_became_of_the_rows(report):
 def test_the_overview_says_what_cannot_be_answered_and_why(report):
     assert "One order is too few." in page(report, "en/index.html")
     assert "注文が1件では足りません。" in page(report, "ja/index.html")
+    assert "顧客生涯価値" in page(report, "ja/index.html")
 
 
 def test_the_manifest_says_what_the_run_was_made_of(report, folder):

@@ -121,9 +121,9 @@ class Chapter:
         return {name: _shown(value) for name, value in self.parameters.items()}
 
 
-def read_heading(name: str, notebook: NotebookNode) -> Heading:
+def read_heading(name: str, notebook: NotebookNode | None) -> Heading:
     """Return the title and question in a notebook's metadata; without them, its name."""
-    about = notebook.metadata.get("cjkit", {})
+    about = notebook.metadata.get("cjkit", {}) if notebook else {}
     title = about.get("title", {})
     question = about.get("question", {})
     return Heading(

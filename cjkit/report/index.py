@@ -19,6 +19,7 @@ from cjkit.report.export import (
     Chapter,
     Edition,
     Facts,
+    Heading,
     Words,
     facts,
     finish,
@@ -40,7 +41,7 @@ def write_home(
     edition: Edition,
     language: Language,
     *,
-    cannot: Mapping[str, Words],
+    cannot: Sequence[tuple[Heading, Words]],
     manifest: Manifest,
     past: Sequence[Manifest],
 ) -> str:
@@ -51,7 +52,7 @@ def write_home(
     chapters : sequence of Chapter, in order
     edition : Edition
     language : {'en', 'ja'}
-    cannot : mapping from notebook to words
+    cannot : sequence of Heading and words
         The notebooks that this project's data cannot answer, and why.
     manifest : mapping
         Of this run: what it was made of stands at the foot.
@@ -68,7 +69,12 @@ def write_home(
         "quality": edition.quality[language],
         "cards": [write_card(c.headlines[0], language) for c in chapters if c.headlines],
         "cannot": [
-            {"title": name, "reason": say_in(reason, language)} for name, reason in cannot.items()
+            {
+                "title": heading.title[language],
+                "question": heading.question[language],
+                "reason": say_in(reason, language),
+            }
+            for heading, reason in cannot
         ],
         "run_heads": [label(word, language) for word in ("page_made", "period", "page_reports")],
         "runs": [

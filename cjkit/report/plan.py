@@ -17,7 +17,7 @@ from nbformat import NotebookNode
 import cjkit
 from cjkit.checks import CjkitError, unknown_name
 from cjkit.project import Project
-from cjkit.report.export import Heading, read_heading
+from cjkit.report.export import Heading, Words, read_heading
 
 TASKS = {"exercise", "solution"}
 GIVEN_ELSEWHERE = {"project": "the first argument", "as_of": "--as-of"}
@@ -111,6 +111,15 @@ def plan_notebooks(
             parameters=parameters[name],
         )
         for name in order
+    ]
+
+
+def unanswered(project: Project) -> list[tuple[Heading, Words]]:
+    """Return the notebooks that a project's data cannot answer, each with the reason."""
+    kit = {path.stem: path for path in kit_notebooks()}
+    return [
+        (read_heading(name, _read_notebook(kit[name]) if name in kit else None), reason)
+        for name, reason in project.report.cannot.items()
     ]
 
 

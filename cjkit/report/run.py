@@ -35,7 +35,7 @@ from cjkit.project import Project
 from cjkit.report.execute import Kernels, execute
 from cjkit.report.export import Chapter, Edition, Words, read_chapter, say_in, write_page
 from cjkit.report.index import point_latest, read_runs, report_home, write_chooser, write_home
-from cjkit.report.plan import Planned, counted, notebook_files, plan_notebooks
+from cjkit.report.plan import Planned, counted, notebook_files, plan_notebooks, unanswered
 
 CELL_TIMEOUT = 1800.0
 STALE_AFTER = 24 * 3600
@@ -308,7 +308,7 @@ def _write_front(
     """Write the overview in each language, the page that chooses one, and the manifest."""
     for language in edition.languages:
         page = write_home(
-            chapters, edition, language, cannot=project.report.cannot, manifest=manifest, past=past
+            chapters, edition, language, cannot=unanswered(project), manifest=manifest, past=past
         )
         (folder / language / "index.html").write_text(page, encoding="utf-8")
     (folder / "index.html").write_text(write_chooser(edition), encoding="utf-8")
