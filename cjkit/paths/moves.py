@@ -74,8 +74,8 @@ class Moves:
     def _places(self, source: str) -> str:
         """Write the SQL that sets the place and the next one beside each event.
 
-        What the preparation stored is used where it can be: a window over the whole log costs ten
-        times the reading of two columns.
+        What the preparation stored is used where it can be, since a window over the whole log
+        costs more than all the rest of the question.
         """
         here, split = _place(self.level), self.split
         step_no, measured = "step_no", "microseconds_to_next"
