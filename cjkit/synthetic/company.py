@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import shutil
@@ -150,9 +151,16 @@ def _write_company(
             sums.update(truth.measure_part(engine))
         told = truth.tell_truth(sums, rows, customers=customers, seed=dice.seed)
         truth.write_truth(work / "truth", told)
+        _write_key(work / "exports" / "pseudonym.key", dice.seed)
     finally:
         engine.close()
     return rows
+
+
+def _write_key(path: Path, seed: int) -> None:
+    """Write the key of the pseudonyms, which is no secret here, so that all runs agree."""
+    path.touch(mode=0o600)
+    path.write_text(hashlib.sha256(f"sample company {seed}".encode()).hexdigest())
 
 
 def _make_part(engine: DuckDB, dice: Dice, part: int, first: int, end: int, customers: int) -> None:

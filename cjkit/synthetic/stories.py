@@ -149,6 +149,9 @@ CALL_HOURS = (0,) * 9 + (16, 22, 18, 11, 14, 15, 13, 11, 8) + (0,) * 6
 DELIVERY_HOURS = (0,) * 9 + (8, 12, 14, 10, 9, 13, 14, 13, 10, 9, 9, 7) + (0,) * 3
 
 NULL_TOUCHPOINTS = (
+    "home_page",
+    "category_page",
+    "my_page",
     "store",
     "site_search",
     "magazine",

@@ -179,6 +179,7 @@ def tell_truth(
         "null_touchpoints": list(stories.NULL_TOUCHPOINTS),
         "roles": group("role."),
         "sales": group("sale."),
+        "shared_cookies": round(sums["shared.cookies"]),
         "dirt": group("dirt."),
     }
 
@@ -290,6 +291,8 @@ def _sums() -> str:
         "select 'revenue.' || segment, sum(amount) from sales group by segment",
         f"select 'month.' || strftime({local_time}, '%Y-%m'), count(*) from sales group by all",
         f"select 'weekday.' || isodow({local_time}), count(*) from sales group by all",
+        """select 'shared.cookies', count(*) from (select client_id from visits
+            group by client_id having count(distinct person_no) > 1) as families""",
         "select 'dirt.' || kind, count(*) from dirt group by kind",
     ]
     return " union all ".join(counted + summed)
