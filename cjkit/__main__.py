@@ -6,7 +6,6 @@ import argparse
 import datetime
 import errno
 import os
-import shutil
 import signal
 import sys
 from collections.abc import Sequence
@@ -301,9 +300,11 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 def _explain(error: OSError) -> str:
     """Say what the machine refused, and what to do."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        free = format_number(shutil.disk_usage(".").free / 1e6, "en")
         where = f" while writing {error.filename}" if error.filename else ""
-        return f"the disk is full{where} ({free} MB are free here); nothing half-made was left."
+        return (
+            f"the disk is full{where}; nothing half-made was left. Make room where reports are "
+            "published (--output) and where state is kept ([state] dir of the project file)."
+        )
     return f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}"
 
 
