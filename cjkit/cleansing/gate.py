@@ -20,8 +20,8 @@ import pandas as pd
 from cjkit import sources
 from cjkit.checks import CjkitError
 from cjkit.cleansing import people, quality, rows, sales
+from cjkit.cleansing.landing import Landing, open_landing
 from cjkit.cleansing.prepared import Written, write_log
-from cjkit.cleansing.rows import Landing
 from cjkit.cleansing.rules import DERIVED, OUTCOMES, outcome_sql
 from cjkit.cleansing.state import (
     fingerprint,
@@ -30,7 +30,7 @@ from cjkit.cleansing.state import (
     prune,
     published,
 )
-from cjkit.engine import DuckDB
+from cjkit.engine import DuckDB, EngineError
 from cjkit.events import CONTRACT, local_midnight_us
 from cjkit.privacy import pseudonym_sql, read_key
 from cjkit.project import Project, read_project
@@ -98,6 +98,8 @@ def prepare(project: str | Path | Project, *, as_of: str | datetime.date | None 
                 with published(folder) as partial:
                     cleanse(engine, project, landed, partial, chosen)
             prune(state / "prepared", folder)
+        except (EngineError, OSError) as error:
+            raise CjkitError(f"The log cannot be prepared in {state}: {error}") from error
         finally:
             engine.close()
     return read_prepared(folder, is_new=is_new)
@@ -146,7 +148,7 @@ def cleanse(
     chosen: datetime.date | None,
 ) -> None:
     """Take the steps of the gate over what has landed, and write all of a log into `folder`."""
-    landing = rows.open_landing(engine, project, landed)
+    landing = open_landing(engine, project, landed)
     for table in CONTRACT:
         rows.find_row_faults(landing, table)
         rows.find_repeated_rows(engine, table)

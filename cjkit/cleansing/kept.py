@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cjkit.cleansing.rows import OWN_ID, Landing, extra_columns
+from cjkit.cleansing.landing import OWN_ID, Landing, extra_columns
 from cjkit.cleansing.rules import RULE, SETS_ASIDE
 from cjkit.engine import column, text
 from cjkit.events import CONTRACT

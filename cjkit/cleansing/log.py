@@ -13,8 +13,9 @@ import pandas as pd
 
 from cjkit import labels, privacy
 from cjkit.checks import CjkitError, nearest
+from cjkit.cleansing.findings import Quality, list_examples, read_quality
 from cjkit.cleansing.gate import Prepared, parse_as_of, prepare, read_prepared
-from cjkit.cleansing.results import Quality, QuarantineExamples, list_examples, read_quality
+from cjkit.cleansing.results import QuarantineExamples
 from cjkit.engine import DuckDB, Table, text
 from cjkit.events import CONTRACT, Period
 from cjkit.project import Project, read_project

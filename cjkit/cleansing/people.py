@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from cjkit.cleansing.rows import Landing, extra_columns, find_bots, find_replays, mark
+from cjkit.cleansing.landing import Landing, extra_columns
+from cjkit.cleansing.rows import find_bots, find_replays, mark
 from cjkit.cleansing.rules import IS_CLEAN, RULE
 from cjkit.engine import column, text
 from cjkit.events import CONTRACT

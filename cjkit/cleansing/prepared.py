@@ -15,7 +15,8 @@ from cjkit.cleansing.kept import (
     local_sql,
     values_sql,
 )
-from cjkit.cleansing.rows import IS_RETURN, Landing, extra_columns
+from cjkit.cleansing.landing import Landing, extra_columns
+from cjkit.cleansing.rows import IS_RETURN
 from cjkit.cleansing.rules import IS_CLEAN, RULE
 from cjkit.cleansing.sequence import write_events
 from cjkit.engine import DuckDB, column, text

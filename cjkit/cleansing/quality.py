@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from cjkit.checks import CjkitError
-from cjkit.cleansing.rows import Landing, is_made, mark
+from cjkit.cleansing.landing import Landing, is_made
+from cjkit.cleansing.rows import mark
 from cjkit.cleansing.rules import IS_CLEAN, RULE, RULES, outcome_sql, rule_sql
 from cjkit.engine import text
 from cjkit.events import CONTRACT, PURCHASE, RETURN

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from cjkit.checks import unknown_name
-from cjkit.cleansing.rules import DERIVED, OUTCOMES, RULE
-from cjkit.engine import DuckDB, text
+from cjkit.cleansing.rules import DERIVED, OUTCOMES
 from cjkit.labels import Language, display_name, format_number, format_percent, label
 from cjkit.plots.ranking import draw_ranking
 from cjkit.plots.scores import draw_scores
@@ -319,9 +315,12 @@ class Withheld:
     ----------
     table : DataFrame
         `source`, `table`, `month`, `rows`.
+    total : int
+        All of these rows.
     """
 
     table: pd.DataFrame
+    total: int
     counts: ClassVar[dict[str, tuple[str, ...]]] = {"rows": ()}
 
     def finding(self, language: Language) -> str:
@@ -329,91 +328,6 @@ class Withheld:
         return label(
             "withheld_finding", language, rows=format_number(self.table["rows"].sum(), language)
         )
-
-
-@dataclass(frozen=True)
-class Quality:
-    """All that the gate found about one prepared log.
-
-    Attributes
-    ----------
-    records : RecordLedger
-    filtered : FilteredRecords
-    rows : RowLedger
-    quarantine : Quarantine
-    scorecard : Scorecard
-    identity : IdentitySummary
-    changes : Changes
-    clock_shifts : ClockShifts
-    withheld : Withheld
-    """
-
-    records: RecordLedger
-    filtered: FilteredRecords
-    rows: RowLedger
-    quarantine: Quarantine
-    scorecard: Scorecard
-    identity: IdentitySummary
-    changes: Changes
-    clock_shifts: ClockShifts
-    withheld: Withheld
-
-
-def read_quality(engine: DuckDB, folder: Path, facts: dict[str, int]) -> Quality:
-    """Read what the gate found from the folder of a prepared log; `facts` is its gate.json."""
-
-    def read(name: str) -> pd.DataFrame:
-        return engine.query(f"from read_parquet({text(str(folder / f'gate_{name}.parquet'))})")
-
-    rows = read("row_ledger")
-    changes = read("changes").set_index("figure").T.rename_axis("moment").reset_index()
-    filtered = read("filtered_records").groupby(["source", "filter"])["records"].sum()
-    return Quality(
-        records=RecordLedger(read("record_ledger")),
-        filtered=FilteredRecords(filtered.reset_index()),
-        rows=RowLedger(rows),
-        quarantine=Quarantine(_by_rule(read("failures"), rows)),
-        scorecard=Scorecard(read("scorecard")),
-        identity=IdentitySummary(
-            read("identity"),
-            customers=facts["customers"],
-            merged_customers=facts["merged_customers"],
-            largest=facts["most_keys_of_a_customer"],
-        ),
-        changes=Changes(changes.rename_axis(columns=None)),
-        clock_shifts=ClockShifts(read("clock_shifts")),
-        withheld=Withheld(read("withheld")),
-    )
-
-
-def _by_rule(failures: pd.DataFrame, ledger: pd.DataFrame) -> pd.DataFrame:
-    """Sum the failures of each rule over tables and sources."""
-    table = failures.groupby("rule", as_index=False)[["rows", "decided"]].sum()
-    table = table.rename(columns={"rule": "check"})
-    made = ledger[ledger["source"] != DERIVED].groupby("table")["made"].sum()
-    scope = [made.reindex(list(RULE[rule].tables)).sum() for rule in table["check"]]
-    table["share"] = table["rows"] / np.array(scope, dtype=float)
-    table.insert(1, "reason", table["check"])
-    table.insert(2, "dimension", [RULE[rule].dimension or None for rule in table["check"]])
-    table.insert(3, "outcome", [RULE[rule].outcome for rule in table["check"]])
-    return table.sort_values("rows", ascending=False, ignore_index=True)
-
-
-def list_examples(engine: DuckDB, folder: Path, rule: str | None, most: int) -> QuarantineExamples:
-    """Read the first `most` rows of each rule, or of one, from the quarantine in `folder`."""
-    if rule is not None and rule not in RULE:
-        raise unknown_name("rule", rule, RULE, where="the gate")
-    named = f"and rule = {text(rule)}" if rule is not None else ""
-    return QuarantineExamples(
-        engine.query(
-            f"""select rule as "check", "table", source, file, record_no, columns
-                from (select *, row_number() over (partition by rule
-                        order by source, file, record_no, row_rule, "table") as place
-                    from read_parquet({text(str(folder / "quarantine.parquet"))})
-                    where outcome = 'quarantined' {named}) as numbered
-                where place <= {int(most)} order by rule, place"""
-        )
-    )
 
 
 def _below_all(score: float, language: Language) -> str:

@@ -8,7 +8,8 @@ one `purchase` event, and its returned lines one `return` event.
 from __future__ import annotations
 
 from cjkit.checks import microseconds
-from cjkit.cleansing.rows import DAY_US, IS_RETURN, Landing, is_made, mark
+from cjkit.cleansing.landing import Landing, is_made
+from cjkit.cleansing.rows import DAY_US, IS_RETURN, mark
 from cjkit.cleansing.rules import IS_CLEAN
 from cjkit.engine import text
 from cjkit.events import PURCHASE, RETURN

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from cjkit.checks import microseconds
 from cjkit.cleansing.kept import FORMAT, clean_rows, id_sql, local_sql
-from cjkit.cleansing.rows import Landing, extra_columns
+from cjkit.cleansing.landing import Landing, extra_columns
 from cjkit.cleansing.rules import RULES
 from cjkit.cleansing.sales import order_events_sql
 from cjkit.engine import DuckDB, column, text

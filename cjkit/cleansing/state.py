@@ -24,6 +24,7 @@ def make_state_folder(folder: Path) -> Path:
         for private in (folder, folder / "prepared"):
             private.mkdir(mode=0o700, exist_ok=True)
             private.chmod(0o700)
+        (folder / ".gitignore").write_text("*\n")
     except OSError as error:
         raise CjkitError(
             f"The state folder {folder} cannot be made: {error}. Name another one as [state] dir."

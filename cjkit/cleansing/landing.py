@@ -1,0 +1,222 @@
+"""What sources have landed, as the gate reads it: one view for each table of the contract."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from cjkit.checks import CjkitError, microseconds
+from cjkit.engine import DuckDB, column, text
+from cjkit.events import CONTRACT, SQL_TYPES, Kind
+from cjkit.project import Project
+from cjkit.sources import Landed, Ledger
+
+PROVENANCE: dict[str, Kind] = {
+    "person_key": "text",
+    "record_hash": "text",
+    "unique_key": "text",
+    "row_rule": "whole",
+    "unreadable": "text",
+    "unknown_codes": "text",
+    "time_precision": "text",
+    "source": "text",
+    "file": "text",
+    "record_no": "whole",
+}
+"""The columns that a landed row has beside those of the contract."""
+
+OWN_ID = (
+    "rows.source || '-' || substr(md5(rows.file), 1, 6) || '-' || "
+    "lpad(cast(rows.record_no as varchar), 9, '0') || '-' || rows.row_rule"
+)
+"""The SQL of an id for a row whose source gives it none: where it came from."""
+
+FILE_SIZE = 1 << 40
+"""Row ids of one file lie this far from those of the next."""
+
+
+@dataclass(frozen=True)
+class Landing:
+    """What sources have landed, as the gate reads it.
+
+    Attributes
+    ----------
+    engine : DuckDB
+    project : Project
+    files : DataFrame
+        One row for each table that a file made: `table`, `file_no` (its place among the files of
+        the table: sources in the project's order, then files by name), `source`, `source_no`
+        (from 0, in the project's order), `file`, `made` (rows).
+    records : DataFrame
+        One row for each file: `source`, `file`, `read`, `mapped`, `filtered`, `unreadable` records.
+    filtered : DataFrame
+        `source`, `file`, `filter`, `records`: which line of a mapping took records out.
+    columns : mapping from table to frozenset of str
+        The columns that its files have; those that they lack are missing in every row.
+    """
+
+    engine: DuckDB
+    project: Project
+    files: pd.DataFrame
+    records: pd.DataFrame
+    filtered: pd.DataFrame
+    columns: Mapping[str, frozenset[str]]
+
+
+def open_landing(engine: DuckDB, project: Project, landed: Landed) -> Landing:
+    """Read the ledgers of landed folders, and give each table of the contract a view of its rows.
+
+    Raises
+    ------
+    CjkitError
+        When a ledger of records does not add up, or says other rows than there are.
+    """
+    order = {name: place for place, name in enumerate(project.sources)}
+    files: list[dict[str, Any]] = []
+    found: dict[str, frozenset[str]] = {}
+    for table in CONTRACT:
+        paths: list[Path] = []
+        for folder, ledger in zip(landed.folders, landed.ledgers, strict=True):
+            if (path := folder / f"{table}.parquet").is_file():
+                files.append(
+                    {
+                        "table": table,
+                        "file_no": len(paths),
+                        "source": ledger.source,
+                        "source_no": order[ledger.source],
+                        "file": ledger.file,
+                        "made": ledger.rows.get(table, 0),
+                    }
+                )
+                paths.append(path)
+        found[table] = _make_view(engine, project, table, paths)
+    edges = [folder / "edges.parquet" for folder in landed.folders]
+    _make_edges(engine, [path for path in edges if path.is_file()])
+    columns = ["table", "file_no", "source", "source_no", "file", "made"]
+    numbers = dict.fromkeys(("file_no", "source_no", "made"), "int64")
+    known = pd.DataFrame(files, columns=columns).astype(numbers)
+    engine.add("files", known)
+    return Landing(
+        engine=engine,
+        project=project,
+        files=known,
+        records=_record_ledger(landed.ledgers),
+        filtered=pd.DataFrame(
+            [
+                (ledger.source, ledger.file, name, number)
+                for ledger in landed.ledgers
+                for name, number in ledger.filtered.items()
+            ],
+            columns=["source", "file", "filter", "records"],
+        ),
+        columns=found,
+    )
+
+
+def _record_ledger(ledgers: Iterable[Ledger]) -> pd.DataFrame:
+    """Return the ledger of records per file; it adds up, or the run ends here."""
+    rows = [
+        {
+            "source": ledger.source,
+            "file": ledger.file,
+            "read": ledger.read,
+            "mapped": ledger.mapped,
+            "filtered": sum(ledger.filtered.values()),
+            "unreadable": ledger.unreadable,
+        }
+        for ledger in ledgers
+    ]
+    table = pd.DataFrame(
+        rows, columns=["source", "file", "read", "mapped", "filtered", "unreadable"]
+    )
+    parts = table[["mapped", "filtered", "unreadable"]].sum(axis=1)
+    for row in table[table["read"] != parts].itertuples():
+        raise CjkitError(
+            f"The records of {row.file!r} (source {row.source!r}) do not add up: {row.read} read, "
+            f"but {row.mapped} mapped + {row.filtered} filtered + {row.unreadable} unreadable. "
+            "This is a fault of cjkit: please report it."
+        )
+    return table
+
+
+def _make_view(
+    engine: DuckDB, project: Project, table: str, paths: Sequence[Path]
+) -> frozenset[str]:
+    """Give the files of one table one view with every column of the contract, each of its type.
+
+    Return the columns that the files have: the others are missing in every row.
+    """
+    expected = CONTRACT[table].columns | PROVENANCE
+    if paths:
+        listed = ", ".join(text(str(path)) for path in paths)
+        read = f"read_parquet([{listed}], union_by_name = true)"
+        found = engine.describe(f"select * from {read}")
+        row_id = f"cast(file_index as bigint) * {FILE_SIZE} + file_row_number"
+    else:
+        read, found, row_id = "(select 1) as nothing where false", {}, "cast(null as bigint)"
+    chosen = [
+        f"{_cast(project, name, kind) if name in found else f'cast(null as {SQL_TYPES[kind]})'} "
+        f"as {column(name)}"
+        for name, kind in expected.items()
+    ]
+    # The twins in microseconds are made anew from times, after a declared shift.
+    twins = {name.removesuffix("_at") + "_us" for name, kind in expected.items() if kind == "time"}
+    chosen += [column(name) for name in found if name not in expected and name not in twins]
+    # A line without a number of an order is an order of its own.
+    whole = f"* replace (coalesce(order_id, {OWN_ID}) as order_id)" if table == "orders" else "*"
+    engine.view(
+        f"landed {table}",
+        f"select {whole}, {_time_sql(table, project)} as time_us "
+        f"from (select {row_id} as row_id, {', '.join(chosen)} from {read}) as rows",
+    )
+    return frozenset(found)
+
+
+def extra_columns(engine: DuckDB, table: str) -> list[str]:
+    """Return the columns of a landed table that its mapping added to the contract."""
+    known = {"row_id", "time_us", *CONTRACT[table].columns, *PROVENANCE}
+    return [name for name in engine.columns(f"landed {table}") if name not in known]
+
+
+def _cast(project: Project, name: str, kind: Kind) -> str:
+    value = f"cast({column(name)} as {SQL_TYPES[kind]})"
+    shifts = {
+        source: microseconds(declared.shift, name=f"sources.{source}.shift")
+        for source, declared in project.sources.items()
+        if declared.shift is not None
+    }
+    if kind != "time" or not shifts:
+        return value
+    cases = " ".join(f"when {text(source)} then {by}" for source, by in shifts.items())
+    return f"{value} + to_microseconds(case source {cases} else 0 end)"
+
+
+def _time_sql(table: str, project: Project) -> str:
+    """Write the SQL of a row's time in microseconds: that of the contract, or of its day."""
+    rule = CONTRACT[table]
+    if rule.time is not None:
+        return f"epoch_us({rule.time})"
+    days = [name for name, kind in rule.columns.items() if kind == "day"]
+    if not days:
+        return "cast(null as bigint)"
+    zone = text(project.project.time_zone)
+    return f"epoch_us(timezone('UTC', timezone({zone}, cast({days[0]} as timestamp))))"
+
+
+def _make_edges(engine: DuckDB, paths: Sequence[Path]) -> None:
+    listed = ", ".join(text(str(path)) for path in paths)
+    engine.view(
+        "edges",
+        f"select key_a, key_b from read_parquet([{listed}], union_by_name = true)"
+        if paths
+        else "select '' as key_a, '' as key_b limit 0",
+    )
+
+
+def is_made(landing: Landing, table: str) -> bool:
+    """Say whether any source makes rows of `table`."""
+    return bool(landing.files["table"].eq(table).any())
