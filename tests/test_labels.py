@@ -74,7 +74,7 @@ def test_every_word_is_used():
                 spoken |= set(re.findall(r"\w+", node.value))
             elif isinstance(node, ast.JoinedStr):
                 texts = [part.value for part in node.values if isinstance(part, ast.Constant)]
-                parts |= {text for text in texts if re.fullmatch(r"[a-z_.]{4,}", str(text))}
+                parts |= {text for text in texts if re.fullmatch(r"[a-z_.]{3,}", str(text))}
     unused = [
         term
         for term in labels.terms()
