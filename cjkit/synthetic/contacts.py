@@ -7,6 +7,7 @@ from cjkit.synthetic import stories
 from cjkit.synthetic.dice import Dice, opaque
 from cjkit.synthetic.exports import Exports, local, repeated, utc
 from cjkit.synthetic.mail import mail_events
+from cjkit.synthetic.people import read_words
 from cjkit.synthetic.stories import DAY_US, DAYS, END_US, HOUR_US, START_US, ZONE_US, start_us
 from cjkit.synthetic.trade import by_year
 from cjkit.synthetic.web import hits
@@ -29,10 +30,10 @@ def write_web(exports: Exports, dice: Dice, ending: str) -> None:
     known = quarters(exports.engine)
     for number, quarter in enumerate(known):
         own = f"quarter = '{quarter}' and not is_late"
-        records = _hit_records(exports.engine, dice, own, "null::varchar")
+        records = _hit_records(dice, own, "null::varchar")
         if number:
             late = f"quarter = '{known[number - 1]}' and is_late"
-            records += " union all " + _hit_records(exports.engine, dice, late, "'late_event'")
+            records += " union all " + _hit_records(dice, late, "'late_event'")
         records = _dirty_hits(dice, f"{records} union all {_bot_hits(dice, quarter)}")
         exports.write(f"web/web_events_{quarter}.{ending}", records)
 
@@ -148,19 +149,20 @@ def write_assignments(exports: Exports) -> None:
     exports.write("experiments/assignments.csv", records)
 
 
-def _hit_records(engine: DuckDB, dice: Dice, condition: str, dirt: str) -> str:
+def _hit_records(dice: Dice, condition: str, dirt: str) -> str:
     """Write the SQL of a quarter's hits in the columns of the export."""
     d, ids = dice, ("person_no", "session_no", "place")
-    shelf = engine.materialize("all_shelf", "select product_id, n from shelf where shelf = 'all'")
-    product = d.whole("hit product", 0, shelf.count() - 1, *ids)
-    term = d.whole("term", 0, engine.table("search_terms").count() - 1, *ids)
+    item = ("person_no", "session_no", "item_no")
+    wanted = f"case when {d.chance('hit favourite', 0.5, *item)} then favourite else 'all' end"
+    product = f"cast(floor({d.uniform('hit product', *item)} * size) as bigint)"
+    term = d.whole("term", 0, len(read_words("company")["search_terms"]) - 1, *ids)
     return f"""
         select hit_us as event_timestamp, event as event_name,
             case when consent = 'granted' then client_id end as client_id, user_id,
             session_us // 1000000 as session_id, place + 1 as hit_no, page_type,
-            case page_type when 'product' then '/product/' || product_id when 'home' then '/'
+            case page_type when 'product' then '/product/' || shown_id when 'home' then '/'
                 else '/' || page_type end as page,
-            case when has_product then product_id end as product_id,
+            case when has_product then shown_id end as product_id,
             case when event = 'search' then search_term end as search_term,
             case when event = 'search' then case when {d.chance("nothing found", 0.12, *ids)} then 0
                 else {d.whole("found", 1, 60, *ids)} end end as search_results,
@@ -172,8 +174,13 @@ def _hit_records(engine: DuckDB, dice: Dice, condition: str, dirt: str) -> str:
             traffic_source as source, medium, campaign, 'browser' as user_agent_class, consent,
             hit_us as _at, hash(person_no, session_no, place) as _id,
             case when event = 'purchase' then sale_no end as _sale_no, {dirt} as _dirt
-        from ({hits(d, condition)}) as hits
-        left join {shelf} as shelf on shelf.n = {product}
+        from (select hits.*, case when item_no = 0 then coalesce(bought_id, product_id)
+                    else product_id end as shown_id
+            from ({hits(d, condition)}) as hits
+            join shelf_sizes on category = {wanted}
+            join shelf on shelf.shelf = shelf_sizes.category and shelf.n = {product}
+            left join (select sale_no, product_id as bought_id from sale_lines where line_no = 1)
+                as bought using (sale_no)) as hits
         left join search_terms on search_terms.n = {term}"""
 
 

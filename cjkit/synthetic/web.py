@@ -112,7 +112,10 @@ def make_visits(engine: DuckDB, dice: Dice) -> None:
 
 
 def hits(dice: Dice, condition: str) -> str:
-    """Write the SQL of the hits of those visits that meet a condition."""
+    """Write the SQL of the hits of those visits that meet a condition.
+
+    `item_no` tells apart the products that a visit looks at; what it decides on has number 0.
+    """
     d, ids = dice, ("person_no", "session_no", "place")
     return f"""
         select person_no, session_no, place, sale_no, at_us as session_us, hit_us, client_id,
@@ -120,7 +123,7 @@ def hits(dice: Dice, condition: str) -> str:
             case when is_known and (place > 1 or not signs_up and (not logs_in_now or place > 0))
                 then login_id end as user_id,
             event, event in ('view_product', 'add_to_cart') as has_product, device, traffic_source,
-            medium, campaign, favourite,
+            medium, campaign, favourite, case when place > pages then 0 else place end as item_no,
             case when event = 'purchase' then order_no end as order_no,
             case when event = 'purchase' then sale_amount end as amount,
             case when page_type in ('view_product', 'add_to_cart') then 'product'
