@@ -82,6 +82,15 @@ class Kernels:
         """Return the file of what a kernel wrote outside its cells."""
         return self._folder / f"{name}.log"
 
+    def peak_mb(self, manager: _Kernel) -> int | None:
+        """Return the most memory that a running kernel has held; None where no system tells."""
+        process = getattr(manager.provisioner, "process", None)
+        status = Path(f"/proc/{process.pid}/status") if process else None
+        if status is None or not status.is_file():
+            return None
+        found = re.search(r"VmHWM:\s*(\d+) kB", status.read_text(encoding="ascii"))
+        return int(found[1]) // 1024 if found else None
+
     def end(self, manager: _Kernel, *, now: bool) -> None:
         """End one kernel: with a farewell, or at once."""
         self._running.discard(manager)
@@ -107,7 +116,7 @@ def execute(
     kernels: Kernels,
     cell_timeout: float,
 ) -> NotebookNode:
-    """Execute a notebook with `parameters`, and return it with its outputs.
+    """Execute a notebook with `parameters`, and return it with its outputs and its peak memory.
 
     Parameters
     ----------
@@ -143,6 +152,7 @@ def execute(
             km=manager,
             on_cell_start=lambda cell, cell_index: reached.append(cell),
         )
+        executed.metadata.setdefault("cjkit", {})["peak_mb"] = kernels.peak_mb(manager)
         succeeded = True
     except PapermillExecutionError as error:
         raise _failure(name, reached, _cause(error)) from error

@@ -341,6 +341,7 @@ def _manifest(
                 "name": chapter.heading.name,
                 "title": chapter.heading.title,
                 "seconds": round(chapter.seconds, 1),
+                "peak_mb": chapter.notebook.metadata["cjkit"]["peak_mb"],
                 "parameters": chapter.shown_parameters,
                 "headlines": chapter.headlines,
                 "findings": [finding.words for finding in chapter.findings],
