@@ -127,7 +127,11 @@ def main() -> None:
             sort = pool.apply(measure_sort, (folder,))
             gate = pool.apply(measure_gate, (rows, folder))
     ratio = round(gate["cpu_seconds"] / sort["cpu_seconds"], 2)
-    print(json.dumps({"rows": rows, "gate": gate, "sort": sort, "times_the_sort": ratio}))
+    print(
+        json.dumps(
+            {"benchmark": "gate", "rows": rows, "gate": gate, "sort": sort, "times_the_sort": ratio}
+        )
+    )
 
 
 if __name__ == "__main__":
