@@ -23,7 +23,6 @@ import pandas as pd
 
 from cjkit.checks import CjkitError, unknown_name
 
-
 EngineError = duckdb.Error
 """What the engine raises when it refuses a statement: for those who can say it in better words."""
 

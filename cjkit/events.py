@@ -362,7 +362,7 @@ def _find_column(engine: Engine, events: Table, by: str) -> tuple[str | None, st
         table, name = by.split(".", 1)
         if table not in engine.tables():
             unknown = unknown_name("by: table", table, engine.tables(), where="the log")
-            raise CjkitError(f"{unknown} Another notebook may make it, by log.save({table!r}, ...).")
+            raise CjkitError(f"{unknown} Another notebook may make it: log.save({table!r}, ...).")
         columns = engine.columns(table)
         if name not in columns or "customer_id" not in columns:
             usable = set(columns) - {"customer_id"} if "customer_id" in columns else set()
