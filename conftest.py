@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
 from portable import faults
 
+from cjkit import labels, privacy
 from cjkit.engine import DuckDB, Table
 from cjkit.events import CONTRACT, SQL_TYPES, sequence_sql
 
@@ -105,6 +107,16 @@ def example_log(request: pytest.FixtureRequest) -> None:
             cas: view 0h, buy 2h
             """
         )
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_over() -> None:
+    """Begin each test as a fresh process does: no project's names, no open figure."""
+    labels.set_names({})
+    labels.set_languages(["en"])
+    labels.set_currency("JPY")
+    privacy.set_min_cell(5)
+    plt.close("all")
 
 
 def real_data_folder() -> Path | None:

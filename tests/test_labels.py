@@ -5,19 +5,9 @@ import datetime
 import re
 from pathlib import Path
 
-import pytest
-
 from cjkit import labels
 
 ROOT = Path(__file__).parent.parent
-
-
-@pytest.fixture(autouse=True)
-def _forget_names():
-    yield
-    labels.set_names({})
-    labels.set_currency("JPY")
-    labels.set_languages(["en"])
 
 
 def places(wording):
