@@ -53,8 +53,9 @@ class Report:
 
     @property
     def index(self) -> Path:
-        """The page to open first."""
-        return self.folder / "index.html"
+        """The page to open first: below `latest`, which stays, where that is this run."""
+        is_latest = self.manifest["is_complete"]
+        return (self.folder.parent / "latest" if is_latest else self.folder) / "index.html"
 
 
 def run_report(
