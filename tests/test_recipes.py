@@ -1,14 +1,16 @@
 """The four public data sets: their published figures come out of the recipes."""
 
 import shutil
+from html import escape
 from pathlib import Path
 
 import pytest
 
 import cjkit
 from cjkit.engine import text
+from cjkit.report.run import run_report
 
-RECIPES = Path(__file__).parent.parent / "data" / "recipes"
+ROOT = Path(__file__).parent.parent
 NAMES = ("cdnow", "olist", "online_retail", "starbucks_rewards")
 
 
@@ -20,13 +22,13 @@ def recipe(real_data, tmp_path_factory):
 
     def open_recipe(name):
         if name not in opened:
-            shutil.copy(RECIPES / f"{name}.toml", folder)
-            with pytest.MonkeyPatch.context() as patch:
-                patch.setenv("CJKIT_REAL_DATA", str(real_data))
-                opened[name] = cjkit.open(folder / f"{name}.toml")
+            shutil.copy(ROOT / "data" / "recipes" / f"{name}.toml", folder)
+            opened[name] = cjkit.open(folder / f"{name}.toml")
         return opened[name]
 
-    return open_recipe
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CJKIT_REAL_DATA", str(real_data))
+        yield open_recipe
 
 
 def one(log, sql):
@@ -116,3 +118,17 @@ def test_cdnow_gives_the_published_parameters_and_the_hold_out_beside_them(recip
     assert (round(test.predicted.value, 1), test.actual) == (1653.4, 1882)
     spend = cjkit.fit_spend(log.orders, until=test.split, prior_sd=None)
     assert spend.table["estimate"].round(2).tolist() == [6.25, 3.74, 15.44]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_whole_sequence_runs_and_says_what_it_cannot_answer(recipe, tmp_path, name):
+    log = recipe(name)
+    report = run_report(log.project, output=tmp_path)
+    asked = set(log.project.report.notebooks) | set(log.project.report.cannot)
+    assert asked == {path.stem for path in (ROOT / "notebooks").glob("*.ipynb")}
+    for language in ("en", "ja"):
+        pages = {path.stem for path in (report.folder / language).glob("*.html")}
+        assert pages == {"index", *log.project.report.notebooks}
+        index = (report.folder / language / "index.html").read_text(encoding="utf-8")
+        for reason in log.project.report.cannot.values():
+            assert escape(reason[language]) in index
