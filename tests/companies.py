@@ -53,6 +53,12 @@ channel = "channel"
 direction = "direction"
 ref_id = "ref"
 """,
+    "interviews": """[[sources.interviews.mapping.row]]
+table = "notes"
+[sources.interviews.mapping.row.columns]
+kind = "kind"
+text = "text"
+""",
     "shop": """ids = { login = "login" }
 [[sources.shop.mapping.row]]
 table = "orders"

@@ -181,6 +181,13 @@ def test_scores_beyond_their_range_and_unknown_metrics_are_set_aside(opened):
     assert outcomes(log) == dict.fromkeys([("survey", n) for n in (2, 3, 4)], "score_out_of_range")
 
 
+def test_a_note_of_an_unknown_kind_is_set_aside(opened):
+    notes = "kind, text\nneed, Faster delivery\njoke, Ha"
+    log = opened({"interviews.csv": notes, "web.csv": web()})
+    assert outcomes(log) == {("interviews", 2): "unknown_kind"}
+    assert rows(log, "select kind from notes") == [{"kind": "need"}]
+
+
 # --- rules about people
 
 

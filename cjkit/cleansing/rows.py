@@ -17,7 +17,7 @@ from cjkit.checks import CjkitError
 from cjkit.cleansing.landing import FILE_SIZE, Landing
 from cjkit.cleansing.rules import IS_CLEAN, RULE, RULES, bits
 from cjkit.engine import DuckDB, column, text
-from cjkit.events import CONTRACT, METRICS, RETURN, local_midnight_us
+from cjkit.events import CONTRACT, METRICS, NOTE_KINDS, RETURN, local_midnight_us
 from cjkit.project import Project
 
 IS_RETURN = "coalesce(is_return, false)"
@@ -105,6 +105,7 @@ def _places(landing: Landing, table: str) -> dict[str, str]:
         "currency": text(project.project.currency),
         "is_return": f"event = {text(RETURN)}" if table == "events" else IS_RETURN,
         "metrics": f"({', '.join(map(text, METRICS))})",
+        "note_kinds": f"({', '.join(map(text, NOTE_KINDS))})",
         "absurd": _absurd_sql(landing.engine, table) if table in _SOLD else "",
     }
 
