@@ -277,8 +277,9 @@ class Changes:
 
     def plot(self, *, ax: Axes | None = None, language: Language = "en") -> Axes:
         """Draw each figure after cleansing as a share of what it was before."""
-        figures = [name for name in self.table.columns[1:] if self.table[name].iloc[0]]
-        ratios = [self.table[name].iloc[1] / self.table[name].iloc[0] for name in figures]
+        before, after = (self.table.iloc[place, 1:].astype(float) for place in (0, 1))
+        known = (after / before.where(before != 0)).dropna()
+        figures, ratios = known.index.tolist(), known.tolist()
         return draw_ranking(
             [label(name, language) for name in figures],
             ratios,

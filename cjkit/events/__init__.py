@@ -18,7 +18,7 @@ from cjkit.events.contract import (
     Kind,
     is_known_column,
 )
-from cjkit.events.periods import Period, find_periods, local_midnight_us
+from cjkit.events.periods import Period, find_periods, local_midnight_us, make_period
 from cjkit.events.sequence import sequence_sql
 from cjkit.events.splits import Split, split_by
 
@@ -38,6 +38,7 @@ __all__ = [
     "find_periods",
     "is_known_column",
     "local_midnight_us",
+    "make_period",
     "sequence_sql",
     "split_by",
 ]
