@@ -2,8 +2,12 @@
 
 from pathlib import Path
 
+import pytest
+
 from cjkit.project import read_project
 from cjkit.report.run import run_report
+
+pytestmark = pytest.mark.slow
 
 NOTEBOOKS = sorted(
     path.stem for path in (Path(__file__).parent.parent / "notebooks").glob("*.ipynb")

@@ -10,6 +10,8 @@ import cjkit
 from cjkit.engine import text
 from cjkit.report.run import run_report
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parent.parent
 NAMES = ("cdnow", "olist", "online_retail", "starbucks_rewards")
 

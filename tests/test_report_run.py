@@ -21,6 +21,8 @@ CHROMIUM = next(
     (path for path in ("/usr/bin/chromium", "/usr/bin/google-chrome") if Path(path).exists()), None
 )
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):

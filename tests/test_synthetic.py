@@ -14,6 +14,8 @@ from cjkit.engine import DuckDB
 from cjkit.synthetic import company, estimate_bytes, make_sample, stories
 from cjkit.synthetic.people import OFFICE_PHONE, STAFF_DOMAIN
 
+pytestmark = pytest.mark.slow
+
 STORIES = Path(__file__).parent.parent / "data" / "sample" / "STORIES.md"
 
 
