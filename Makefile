@@ -28,11 +28,12 @@ setup: .venv/ready  ## Make the virtual environment with every package pinned
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
 
-$(SAMPLE)/exports/.complete: .venv/ready
-	@$(BIN)/python -m cjkit sample $(SAMPLE) --customers $(CUSTOMERS)
-	@touch $@
+$(SAMPLE)/exports/.complete: | .venv/ready
+	@$(MAKE) --no-print-directory sample
 
-sample: $(SAMPLE)/exports/.complete  ## Write the exports of the sample company
+sample: .venv/ready  ## Write the exports of the sample company (CUSTOMERS=20000)
+	@$(BIN)/python -m cjkit sample $(SAMPLE) --customers $(CUSTOMERS)
+	@touch $(SAMPLE)/exports/.complete
 
 report: $(SAMPLE)/exports/.complete  ## Run all notebooks on the sample company and print the report's path
 	@$(BIN)/python -m cjkit report $(SAMPLE)/journey.toml --jobs $(JOBS)
