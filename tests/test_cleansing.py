@@ -548,6 +548,13 @@ def test_no_row_at_or_after_as_of_is_in_the_log(opened):
         cleansing.open(path, as_of="2026/02/01")
 
 
+def test_a_log_of_one_day_is_seen_whole(tmp_path):
+    path = make_company(tmp_path, {"web.csv": f"{WEB}\n2026-01-31 10:00:00, ann, , , view,,,,,,,"})
+    log = cleansing.open(path)
+    assert log.as_of == datetime.date(2026, 2, 1)
+    assert log.events.count() == 1
+
+
 def test_neighbours_found_as_rows_stream_by_are_those_of_the_definition(rng):
     engine = DuckDB(threads=1)
     for _ in range(10):

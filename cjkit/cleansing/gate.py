@@ -73,7 +73,7 @@ def prepare(project: str | Path | Project, *, as_of: str | datetime.date | None 
     as_of : date or text such as '2026-11-01', optional
         No row of the log is at or after this local day. That of the project file where not given;
         else the latest day on which something happened, whose own rows then stay out, since it may
-        not be over.
+        not be over (the day after where everything happened on one day).
 
     Raises
     ------
@@ -161,7 +161,7 @@ def cleanse(
     shifts = quality.find_clock_shifts(landing)
     people.merge_profiles(landing)
 
-    as_of = chosen or rows.latest_day(landing)
+    as_of = chosen or rows.first_day_left_out(landing)
     if as_of is None:
         raise CjkitError(_nothing_clean(landing))
     as_of_us = local_midnight_us(as_of, project.project.time_zone)

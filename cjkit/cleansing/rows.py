@@ -242,19 +242,24 @@ def find_bots(engine: DuckDB) -> None:
     engine.run("drop table acts")
 
 
-def latest_day(landing: Landing) -> datetime.date | None:
-    """Return the latest local day on which something clean happened."""
-    latest = [
-        landing.engine.query(f'select max(time_us) as latest from "facts {name}" where {IS_CLEAN}')[
-            "latest"
-        ].iloc[0]
+def first_day_left_out(landing: Landing) -> datetime.date | None:
+    """Return the latest local day on which something clean happened, which may not be over yet.
+
+    Where everything happened on that one day it is the day after, so that there is a log at all;
+    None where nothing is clean.
+    """
+    spans = [
+        landing.engine.query(
+            f'select min(time_us) as low, max(time_us) as high from "facts {name}" where {IS_CLEAN}'
+        )
         for name in ("events", "orders", "feedback")
     ]
-    known = [value for value in latest if pd.notna(value)]
-    if not known:
+    known = pd.concat(spans).dropna()
+    if known.empty:
         return None
-    return (
-        pd.Timestamp(int(max(known)), unit="us", tz="UTC")
-        .tz_convert(landing.project.project.time_zone)
-        .date()
+    zone = landing.project.project.time_zone
+    first, latest = (
+        pd.Timestamp(int(us), unit="us", tz="UTC").tz_convert(zone).date()
+        for us in (known["low"].min(), known["high"].max())
     )
+    return latest if first < latest else latest + datetime.timedelta(days=1)
