@@ -4,6 +4,6 @@
 """
 
 from cjkit.project.reading import DIMENSIONS, Project, read_project
-from cjkit.project.sections import Namespace, Source, Target, Touchpoint
+from cjkit.project.sections import Namespace, Source, Touchpoint
 
-__all__ = ["DIMENSIONS", "Namespace", "Project", "Source", "Target", "Touchpoint", "read_project"]
+__all__ = ["DIMENSIONS", "Namespace", "Project", "Source", "Touchpoint", "read_project"]

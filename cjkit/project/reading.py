@@ -31,12 +31,10 @@ from cjkit.project.sections import (
     ProjectSection,
     QualitySection,
     ReportSection,
-    SegmentsSection,
     SessionSection,
     Source,
     StagesSection,
     StateSection,
-    Target,
     Touchpoint,
     ValueSection,
 )
@@ -70,12 +68,10 @@ class Project:
     conversion: ConversionSection
     journey: JourneySection
     value: ValueSection
-    segments: SegmentsSection
     quality: QualitySection
     identity: Mapping[str, Namespace]
     events: Mapping[str, EventPlace]
     touchpoints: Mapping[str, Touchpoint]
-    kpi: Mapping[str, Target]
     funnel: FunnelSection | None = None
     names: Mapping[str, Mapping[str, Mapping[Language, str]]] = field(default_factory=dict)
 

@@ -196,22 +196,8 @@ class JourneySection(Declared):
 class ValueSection(Declared):
     """`[value]`: what the lifetime value needs. `margin` of revenue is kept (0 to 1)."""
 
-    contractual: bool = False
     margin: float = Field(1.0, gt=0, le=1)
     annual_discount: float = Field(0.1, ge=0, lt=1)
-
-
-class SegmentsSection(Declared):
-    """`[segments]`: how customers are divided."""
-
-    rule: Literal["rfm"] = "rfm"
-
-
-class Target(Declared):
-    """`[kpi.<figure>]`: the value a headline figure should reach."""
-
-    target: float
-    better: Literal["up", "down"] = "up"
 
 
 class ImpossibleOrder(Declared):
@@ -244,7 +230,6 @@ SECTIONS: dict[str, type[Declared]] = {
     "conversion": ConversionSection,
     "journey": JourneySection,
     "value": ValueSection,
-    "segments": SegmentsSection,
     "quality": QualitySection,
 }
 TABLES: dict[str, type[Declared]] = {
@@ -252,5 +237,4 @@ TABLES: dict[str, type[Declared]] = {
     "sources": Source,
     "events": EventPlace,
     "touchpoints": Touchpoint,
-    "kpi": Target,
 }
