@@ -422,6 +422,16 @@ def test_a_large_company_comes_in_parts_with_ids_of_their_own(tmp_path, monkeypa
     assert orders == made.count("shop/orders_*.csv", "true") == made.truth["sales"]["in_shop"]
 
 
+def test_a_last_part_of_one_person_is_a_part_like_any_other(tmp_path, monkeypatch):
+    monkeypatch.setattr(company, "_PEOPLE_A_PART", 120)
+    alone = build(tmp_path / "alone", 120, threads=1).truth
+    with_one_more = build(tmp_path / "more", 121, threads=1).truth
+    assert with_one_more["customers"] == 121
+    assert 0 <= with_one_more["sales"]["true"] - alone["sales"]["true"] < 30
+    advised = [told["stories"]["store_consultation"]["good"] for told in (alone, with_one_more)]
+    assert 0 < advised[0] <= advised[1]
+
+
 def test_stories_tell_what_is_planted():
     told = STORIES.read_text(encoding="utf-8")
     planted = [

@@ -56,7 +56,9 @@ def write_truth_tables(engine: DuckDB, folder: Path, suffix: str) -> None:
 def measure_part(engine: DuckDB) -> Counter[str]:
     """Return the sums of one part of the company from which `tell_truth` makes its figures."""
     found = engine.query(_sums())
-    return Counter(dict(zip(found["name"], found["value"].astype(float), strict=True)))
+    # A part may hold nobody of some kind: their sum is 0.
+    values = found["value"].astype(float).fillna(0)
+    return Counter(dict(zip(found["name"], values, strict=True)))
 
 
 def tell_truth(
