@@ -8,14 +8,11 @@ in a process of its own, with two threads and 2 GB for the engine, and prints on
 
 from __future__ import annotations
 
-import argparse
-import json
-import multiprocessing
-import resource
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
+
+from measuring import asked, fresh, say, timed
 
 from cjkit.engine import DuckDB, text
 from cjkit.events import sequence_sql
@@ -71,29 +68,18 @@ def measure(path: Path, name: str) -> dict[str, Any]:
     """Run one call over the log in `path`; return its seconds, CPU seconds and memory."""
     engine = DuckDB(threads=2, memory="2GB")
     events = engine.view("events", f"select * from read_parquet({text(str(path))})")
-    begin, used = time.perf_counter(), time.process_time()
-    found = CALLS[name](events)
-    return {
-        "cpu_seconds": round(time.process_time() - used, 2),
-        "seconds": round(time.perf_counter() - begin, 2),
-        "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
-        "result_rows": len(found.table),
-    }
+    found, used = timed(lambda: CALLS[name](events))
+    return {**used, "result_rows": len(found.table)}
 
 
 def main() -> None:
     """Draw, measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, default=10_000_000)
-    rows = parser.parse_args().rows
+    rows = asked(__doc__, "rows", 10_000_000)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "events.parquet"
-        # A process for each, so that one call's memory does not count as another's.
-        with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
-            pool.apply(write_events, (rows, path))
-            for name in CALLS:
-                found = pool.apply(measure, (path, name))
-                print(json.dumps({"benchmark": f"paths.{name}", "rows": rows, **found}), flush=True)
+        fresh(write_events, rows, path)
+        for name in CALLS:
+            say(f"paths.{name}", rows=rows, **fresh(measure, path, name))
 
 
 if __name__ == "__main__":

@@ -8,14 +8,11 @@ process of its own. One line of JSON is printed.
 
 from __future__ import annotations
 
-import argparse
-import json
-import multiprocessing
-import resource
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
+
+from measuring import asked, fresh, say, timed
 
 from cjkit.engine import DuckDB, text
 from cjkit.segmentation import assign_segments, measure_grid
@@ -37,16 +34,14 @@ def write_orders(rows: int, path: Path) -> None:
 
 
 def measure(path: Path) -> dict[str, Any]:
-    """Assign segments and count the grid once; return CPU seconds, wall seconds and memory."""
+    """Assign segments and count the grid once; return what each took."""
     engine = DuckDB(threads=2, memory="2GB")
     orders = engine.view("orders", f"select * from read_parquet({text(str(path))})")
-    begin, used = time.perf_counter(), time.process_time()
-    segments = assign_segments(orders)
-    measure_grid(segments.customers)
+    segments, used = timed(lambda: assign_segments(orders))
+    _, grid = timed(lambda: measure_grid(segments.customers))
     return {
-        "cpu_seconds": round(time.process_time() - used, 2),
-        "seconds": round(time.perf_counter() - begin, 2),
-        "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        "assign": used,
+        "grid": grid,
         "rows": orders.count(),
         "customers": segments.customers.count(),
     }
@@ -54,16 +49,11 @@ def measure(path: Path) -> dict[str, Any]:
 
 def main() -> None:
     """Draw, measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, default=10_000_000)
-    rows = parser.parse_args().rows
+    rows = asked(__doc__, "rows", 10_000_000)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "orders.parquet"
-        # A process for each, so that drawing does not count as memory of measuring.
-        with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
-            pool.apply(write_orders, (rows, path))
-            found = pool.apply(measure, (path,))
-    print(json.dumps({"benchmark": "segmentation", **found}))
+        fresh(write_orders, rows, path)
+        say("segmentation", **fresh(measure, path))
 
 
 if __name__ == "__main__":
