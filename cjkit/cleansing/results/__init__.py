@@ -1,0 +1,20 @@
+"""What the gate found, as results that a notebook shows."""
+
+from cjkit.cleansing.results.changes import Changes
+from cjkit.cleansing.results.faults import ClockShifts, Quarantine, QuarantineExamples
+from cjkit.cleansing.results.ledgers import FilteredRecords, RecordLedger, RowLedger
+from cjkit.cleansing.results.people import IdentitySummary, Withheld
+from cjkit.cleansing.results.scores import Scorecard
+
+__all__ = [
+    "Changes",
+    "ClockShifts",
+    "FilteredRecords",
+    "IdentitySummary",
+    "Quarantine",
+    "QuarantineExamples",
+    "RecordLedger",
+    "RowLedger",
+    "Scorecard",
+    "Withheld",
+]
