@@ -10,12 +10,10 @@ from collections.abc import Callable, Collection, Mapping
 
 from cjkit.engine import text
 from cjkit.events import Kind
+from cjkit.project.conditions import Claim, Condition, Constant
 from cjkit.sources.mapping import (
     EPOCHS,
     UNITS,
-    Claim,
-    Condition,
-    Constant,
     Text,
     Value,
     read_instant,
