@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import codecs
 import datetime
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
