@@ -9,6 +9,7 @@ import pytest
 
 from cjkit import sources
 from cjkit.checks import CjkitError
+from cjkit.project.conditions import Condition
 from cjkit.sources import read_mapping, shipped_mappings
 from cjkit.sources.mapping import Condition, FileRule, Filter, Id, Lookup, Plus, Row, Value
 
