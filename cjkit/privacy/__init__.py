@@ -2,13 +2,17 @@
 
 from cjkit.privacy.consent import denied_sql
 from cjkit.privacy.masking import mask, min_cell, set_min_cell
-from cjkit.privacy.pseudonyms import make_pseudonym, pseudonym_sql, read_key
+from cjkit.privacy.pseudonyms import derive_key, make_pseudonym, pseudonym_sql, read_key
+from cjkit.privacy.vault import Vault, open_vault
 
 __all__ = [
+    "Vault",
     "denied_sql",
+    "derive_key",
     "make_pseudonym",
     "mask",
     "min_cell",
+    "open_vault",
     "pseudonym_sql",
     "read_key",
     "set_min_cell",

@@ -13,6 +13,9 @@ import os
 import secrets
 from pathlib import Path
 
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
 from cjkit.checks import CjkitError
 from cjkit.engine import text
 
@@ -66,6 +69,19 @@ def _make_key(path: Path) -> bytes:
     finally:
         partial.unlink()
     return key
+
+
+def derive_key(key: bytes, label: str) -> bytes:
+    """Return the key for one use of the project's key, by HKDF-SHA256 (RFC 5869) with its label.
+
+    What is known of the key of one use says nothing about that of another.
+
+    Examples
+    --------
+    >>> derive_key(b"k" * 32, "audit") == derive_key(b"k" * 32, "vault values")
+    False
+    """
+    return HKDF(SHA256(), KEY_BYTES, salt=None, info=f"cjkit {label}".encode()).derive(key)
 
 
 def make_pseudonym(value: str, key: bytes) -> str:
