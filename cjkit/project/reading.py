@@ -24,6 +24,7 @@ from cjkit.project.sections import (
     EventPlace,
     FunnelSection,
     JourneySection,
+    LinkingSection,
     Namespace,
     OrdersSection,
     PeriodSection,
@@ -48,7 +49,8 @@ class Project:
     """A project file that holds together. Attributes are its sections, by name.
 
     `path` is the file, `text` what it says (for fingerprints), `names` the display names: kind,
-    then value, then language. `funnel` is None where the file has no such section.
+    then value, then language. `funnel` is None where the file has no such section; `identity` holds
+    the namespaces of that section, and `linking` its other settings.
     """
 
     path: Path
@@ -70,6 +72,7 @@ class Project:
     value: ValueSection
     quality: QualitySection
     identity: Mapping[str, Namespace]
+    linking: LinkingSection
     events: Mapping[str, EventPlace]
     touchpoints: Mapping[str, Touchpoint]
     funnel: FunnelSection | None = None
@@ -152,7 +155,8 @@ def read_project(path: str | Path) -> Project:
     path = Path(path)
     declared, written = _read_toml(path)
     faults = _unknown_sections(declared)
-    values: dict[str, Any] = {}
+    declared, linking = _part_identity(declared)
+    values: dict[str, Any] = {"linking": _take(LinkingSection, linking, "identity", faults)}
     for name, model in SECTIONS.items():
         is_missing = name in MANDATORY and name not in declared  # said already
         values[name] = None if is_missing else _take(model, declared.get(name, {}), name, faults)
@@ -188,6 +192,16 @@ def _read_toml(path: Path) -> tuple[dict[str, Any], str]:
         return tomllib.loads(written), written
     except tomllib.TOMLDecodeError as error:
         raise CjkitError(f"{str(path)!r} is not valid TOML: {error}.") from error
+
+
+def _part_identity(declared: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the file with nothing but namespaces in [identity], and what else stood there."""
+    identity = declared.get("identity", {})
+    if not isinstance(identity, dict):
+        return declared, {}
+    own = {name: identity[name] for name in LinkingSection.model_fields if name in identity}
+    namespaces = {name: entry for name, entry in identity.items() if name not in own}
+    return {**declared, "identity": namespaces} if own else declared, own
 
 
 def _unknown_sections(declared: Mapping[str, Any]) -> list[str]:

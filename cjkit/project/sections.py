@@ -8,7 +8,7 @@ from typing import Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from babel.numbers import list_currencies
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from cjkit.checks import Declared, microseconds
 from cjkit.events import PURCHASE, STAGES
@@ -125,9 +125,60 @@ class EngineSection(Declared):
 
 
 class Namespace(Declared):
-    """`[identity.<namespace>]`: strong ids merge people; weak ones attach to the one they meet."""
+    """`[identity.<namespace>]`: what an id of this kind says about who someone is.
 
-    strength: Literal["strong", "weak"]
+    `strong` ids (a login, a loyalty number) merge the people they stand with; `weak` ones (a
+    cookie) attach to the one person whom they meet, from `stitch_within` before the first meeting
+    on; a `link` (an order number, a click id) merges nobody, but what stood with it meets each
+    other. An id that meets more than `most` ids of one strong namespace is nobody's own.
+    """
+
+    strength: Literal["strong", "weak", "link"]
+    most: int = Field(5, ge=1)
+    stitch_within: str = "30D"
+
+    @model_validator(mode="after")
+    def _stitches(self) -> Namespace:
+        if self.strength != "weak" and "stitch_within" in self.model_fields_set:
+            raise ValueError("stitch_within goes with strength = 'weak'")
+        microseconds(self.stitch_within, name="stitch_within")
+        return self
+
+
+class LikenessSection(Declared):
+    """`[identity.likeness]`: people who share no key, found by their private fields.
+
+    `columns` names fields of the mappings' `[private]`, each with how it is compared; only pairs of
+    records that agree in all columns of one of `blocks` are looked at. Links are accepted from the
+    likeliest down, as long as each is at least `threshold` likely and all of them together are
+    expected to be right at `expected_precision`.
+    """
+
+    columns: Mapping[str, Literal["name", "date", "email", "address", "code", "category"]]
+    blocks: tuple[tuple[str, ...], ...] = Field(min_length=1)
+    threshold: float = Field(0.95, gt=0, lt=1)
+    expected_precision: float = Field(0.99, gt=0, lt=1)
+    seed: int = 1
+
+    @model_validator(mode="after")
+    def _blocks_are_columns(self) -> LikenessSection:
+        if len(self.columns) < 2:
+            raise ValueError("name two columns or more: one alone says too little")
+        for name in (name for block in self.blocks for name in block):
+            if name not in self.columns:
+                raise ValueError(f"blocks names {name!r}, which is none of its columns")
+        return self
+
+
+class LinkingSection(Declared):
+    """`[identity]` beside its namespaces: pairs fixed by hand, likeness, and when to warn.
+
+    `pins` is a CSV file. A person with more than `alarm` ids is reported.
+    """
+
+    pins: str | None = None
+    alarm: int = Field(50, ge=2)
+    likeness: LikenessSection | None = None
 
 
 class Source(Declared):
