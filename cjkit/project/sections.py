@@ -13,8 +13,10 @@ from pydantic import Field, field_validator, model_validator
 from cjkit.checks import Declared, microseconds
 from cjkit.events import PURCHASE, STAGES
 from cjkit.labels import LANGUAGES, Language
+from cjkit.project.conditions import Claim
 
 Words = Mapping[Language, str]
+Dimension = Literal["completeness", "uniqueness", "validity", "consistency", "timeliness"]
 
 
 class ProjectSection(Declared):
@@ -186,14 +188,17 @@ class Source(Declared):
 
     `mapping` is the name of a shipped mapping, a path beginning with `./`, or the mapping itself.
     `shift` moves a clock that is known to be wrong ("9h", "-9h"). `duplicates = "keep"` says that
-    equal records are different things, such as two equal purchases in one day.
+    equal records are different things, such as two equal purchases in one day; `"latest"` that
+    records change, so that of all with one key the latest counts. `customers` names the source
+    whose customer records must know everybody in this one.
     """
 
     files: tuple[str, ...] = Field(min_length=1)
     mapping: str | Mapping[str, Any]
     required: bool = True
     shift: str | None = None
-    duplicates: Literal["set_aside", "keep"] = "set_aside"
+    duplicates: Literal["set_aside", "keep", "latest"] = "set_aside"
+    customers: str | None = None
 
 
 class EventPlace(Declared):
@@ -252,18 +257,42 @@ class ValueSection(Declared):
 
 
 class ImpossibleOrder(Declared):
-    """`[[quality.order]]`: `then` before `first` of the same `ref_id` is flagged, and kept."""
+    """`[[quality.order]]`: `then` before `first` of the same `ref_id` is flagged, and kept.
+
+    So is `then` where nothing knows any such `first` at all.
+    """
 
     first: str
     then: str
 
 
+class QualityRule(Declared):
+    """`[[quality.rule]]`: a rule of the project's own, over single rows of one table.
+
+    `when` is a condition as in mappings, over the table's columns; rows that meet it are put in
+    `quarantine`, or kept with a `flag`. `words` name the rule, `reason` says why; en and ja each.
+    """
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    table: str
+    when: Claim
+    outcome: Literal["quarantine", "flag"]
+    words: Words
+    reason: Words | None = None
+    dimension: Dimension = "validity"
+
+
 class QualitySection(Declared):
-    """`[quality]`: shares (0 to 1) below which a dimension warns, or stops the run."""
+    """`[quality]`: shares (0 to 1) below which a dimension warns, or stops the run; and rules.
+
+    No amount of a sale is above `absurd_amount`; where it is left out, the data say what is absurd.
+    """
 
     warn: Mapping[str, float] = {}
     stop: Mapping[str, float] = {}
     order: tuple[ImpossibleOrder, ...] = ()
+    rule: tuple[QualityRule, ...] = ()
+    absurd_amount: float | None = Field(None, gt=0)
 
 
 SECTIONS: dict[str, type[Declared]] = {
