@@ -9,10 +9,10 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from cjkit.checks import CjkitError, Declared, nearest, read_declared
-from cjkit.events import PURCHASE, RETURN, Period, find_periods
+from cjkit.events import CONTRACT, PURCHASE, RETURN, Period, find_periods
 from cjkit.labels import LANGUAGES, Language
 from cjkit.project.sections import (
     SECTIONS,
@@ -20,6 +20,7 @@ from cjkit.project.sections import (
     CompanySection,
     ConsentSection,
     ConversionSection,
+    Dimension,
     EngineSection,
     EventPlace,
     FunnelSection,
@@ -40,7 +41,7 @@ from cjkit.project.sections import (
     ValueSection,
 )
 
-DIMENSIONS = ("completeness", "uniqueness", "validity", "consistency", "timeliness")
+DIMENSIONS = get_args(Dimension)
 MANDATORY = ("project", "consent", "sources")
 
 
@@ -173,6 +174,8 @@ def read_project(path: str | Path) -> Project:
         _take(FunnelSection, declared["funnel"], "funnel", faults) if "funnel" in declared else None
     )
     values["names"] = _take_names(declared.get("names", {}), faults)
+    if values["quality"]:
+        _name_rules(values["quality"], values["names"])
     faults += _contradictions(values)
     if faults:
         raise CjkitError(_listed(path, faults))
@@ -238,6 +241,13 @@ def _take_names(declared: object, faults: list[str]) -> dict[str, dict[str, dict
     return taken
 
 
+def _name_rules(quality: QualitySection, names: dict[str, dict[str, Any]]) -> None:
+    """Give the project's own rules their words, beside its other display names."""
+    for rule in quality.rule:
+        names.setdefault("rule", {})[rule.name] = rule.words
+        names.setdefault("reason", {})[rule.name] = rule.reason or rule.words
+
+
 def _contradictions(values: Mapping[str, Any]) -> list[str]:
     """Return where one part of the file names what no other part defines."""
     faults: list[str] = []
@@ -270,6 +280,15 @@ def _contradictions(values: Mapping[str, Any]) -> list[str]:
         for pair in values["quality"].order:
             check("quality.order.first", pair.first, known_events, "event")
             check("quality.order.then", pair.then, known_events, "event")
+        for rule in values["quality"].rule:
+            place = f"quality.rule {rule.name!r}"
+            check(f"{place}.table", rule.table, CONTRACT, "table")
+            spoken = values["project"].languages if values["project"] else ()
+            for wording in (rule.words, rule.reason or rule.words):
+                if lacking := [language for language in spoken if not wording.get(language)]:
+                    faults.append(f"{place}: its words lack {' and '.join(lacking)}.")
+    for name, source in values["sources"].items():
+        check(f"sources.{name}.customers", source.customers, values["sources"], "source")
     if values["report"]:
         for name in values["report"].cannot:
             if name in values["report"].notebooks:
