@@ -4,6 +4,14 @@
 """
 
 from cjkit.project.reading import DIMENSIONS, Project, read_project
-from cjkit.project.sections import Namespace, Source, Touchpoint
+from cjkit.project.sections import Namespace, QualityRule, Source, Touchpoint
 
-__all__ = ["DIMENSIONS", "Namespace", "Project", "Source", "Touchpoint", "read_project"]
+__all__ = [
+    "DIMENSIONS",
+    "Namespace",
+    "Project",
+    "QualityRule",
+    "Source",
+    "Touchpoint",
+    "read_project",
+]
