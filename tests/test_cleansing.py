@@ -840,8 +840,8 @@ def test_what_was_found_is_said_and_drawn(opened, language):
     for found in vars(quality).values():
         if hasattr(found, "finding"):
             assert "{" not in found.finding(language)
-    bars = quality.rows.plot(language=language).patches
-    assert [bar.get_width() for bar in bars] == [3, -1, -1, 1, 2]
+    bars = quality.flow.plot(language=language).patches
+    assert [bar.get_width() for bar in bars] == [3, 3, 3, -1, 2, -1, 1, 2]
     assert "1" in quality.quarantine.plot(language=language).texts[0].get_text()
     cells = quality.scorecard.plot(language=language).texts
     assert [cell.get_text() for cell in cells] == ["100.0%", "100.0%", "66.7%", "100.0%", "100.0%"]

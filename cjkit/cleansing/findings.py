@@ -12,7 +12,9 @@ from cjkit.checks import unknown_name
 from cjkit.cleansing.results import (
     Changes,
     ClockShifts,
+    FanOut,
     FilteredRecords,
+    Flow,
     IdentitySummary,
     Quarantine,
     QuarantineExamples,
@@ -33,7 +35,9 @@ class Quality:
     ----------
     records : RecordLedger
     filtered : FilteredRecords
+    fan_out : FanOut
     rows : RowLedger
+    flow : Flow
     quarantine : Quarantine
     scorecard : Scorecard
     identity : IdentitySummary
@@ -44,7 +48,9 @@ class Quality:
 
     records: RecordLedger
     filtered: FilteredRecords
+    fan_out: FanOut
     rows: RowLedger
+    flow: Flow
     quarantine: Quarantine
     scorecard: Scorecard
     identity: IdentitySummary
@@ -65,7 +71,9 @@ def read_quality(engine: DuckDB, folder: Path, facts: dict[str, int]) -> Quality
     return Quality(
         records=RecordLedger(read("record_ledger")),
         filtered=FilteredRecords(filtered.reset_index()),
+        fan_out=FanOut(read("fan_out")),
         rows=RowLedger(rows),
+        flow=Flow(read("flow")),
         quarantine=Quarantine(_by_rule(read("failures"), rows)),
         scorecard=Scorecard(read("scorecard")),
         identity=IdentitySummary(

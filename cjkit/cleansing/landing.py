@@ -50,7 +50,7 @@ class Landing:
     files : DataFrame
         One row for each table that a file made: `table`, `file_no` (its place among the files of
         the table: sources in the project's order, then files by name), `source`, `source_no`
-        (from 0, in the project's order), `file`, `made` (rows).
+        (from 0, in the project's order), `file`, `made` (rows), `erased` (of these, left out).
     records : DataFrame
         One row for each file: `source`, `file`, `read`, `mapped`, `filtered`, `unreadable` records.
     filtered : DataFrame
@@ -90,14 +90,15 @@ def open_landing(engine: DuckDB, project: Project, landed: Landed) -> Landing:
                         "source_no": order[ledger.source],
                         "file": ledger.file,
                         "made": ledger.rows.get(table, 0),
+                        "erased": getattr(ledger, "erased", {}).get(table, 0),
                     }
                 )
                 paths.append(path)
         found[table] = _make_view(engine, project, table, paths)
     edges = [folder / "edges.parquet" for folder in landed.folders]
     _make_edges(engine, [path for path in edges if path.is_file()])
-    columns = ["table", "file_no", "source", "source_no", "file", "made"]
-    numbers = dict.fromkeys(("file_no", "source_no", "made"), "int64")
+    columns = ["table", "file_no", "source", "source_no", "file", "made", "erased"]
+    numbers = dict.fromkeys(("file_no", "source_no", "made", "erased"), "int64")
     known = pd.DataFrame(files, columns=columns).astype(numbers)
     engine.add("files", known)
     return Landing(

@@ -79,9 +79,10 @@ def find_row_faults(landing: Landing, table: str) -> None:
         f'select file_no, count(*) as n from "facts {table}" group by file_no'
     ).set_index("file_no")["n"]
     for file_no, row in made.iterrows():
-        if (landed := counted.get(file_no, 0)) != row["made"]:
+        if (landed := counted.get(file_no, 0)) != row["made"] - row["erased"]:
             raise CjkitError(
-                f"{row['file']!r} made {row['made']} rows of {table}, but {landed} were landed. "
+                f"{row['file']!r} made {row['made']} rows of {table}, of which {row['erased']} are "
+                f"erased, but {landed} were landed. "
                 f"Remove the folder {landing.project.state.dir!r} and run again."
             )
 

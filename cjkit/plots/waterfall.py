@@ -7,7 +7,10 @@ from collections.abc import Callable, Sequence
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 
-from cjkit.plots.theme import COMPARED, GOOD, INK, LINE, PRIMARY
+from cjkit.plots.theme import COMPARED, INK, LINE, MUTED, PALETTE, PRIMARY
+
+# A lighter blue than that of totals: told apart by its lightness, whatever colours a reader sees.
+ADDED = PALETTE[4]
 
 
 def draw_waterfall(
@@ -20,6 +23,8 @@ def draw_waterfall(
 ) -> Axes:
     """Draw what begins as a total, and what each change makes of it, first at the top.
 
+    Every bar has its figure, with its sign where it is a change.
+
     Parameters
     ----------
     names : sequence of str
@@ -31,23 +36,33 @@ def draw_waterfall(
         Writes an amount.
     """
     if ax is None:
-        ax = plt.subplots(figsize=(9, 0.9 + 0.46 * len(names)))[1]
-    level, widest = 0.0, max((abs(change) for change in changes), default=1) or 1
+        ax = plt.subplots(figsize=(9, 0.9 + 0.42 * len(names)))[1]
+    level, levels = 0.0, [0.0]
+    for change, is_total in zip(changes, totals, strict=True):
+        level = change if is_total else level + change
+        levels.append(level)
+    widest = max(levels) or 1.0
     for place, (change, is_total) in enumerate(zip(changes, totals, strict=True)):
-        start = 0.0 if is_total else level
-        level = start + change
-        colour = PRIMARY if is_total else GOOD if change > 0 else COMPARED
+        start, level = 0.0 if is_total else levels[place], levels[place + 1]
+        colour = PRIMARY if is_total else ADDED if change > 0 else COMPARED
         ax.barh(place, change, left=start, height=0.62, color=colour)
-        sign = "+" if change > 0 and not is_total else "−" if change < 0 else ""
-        note = sign + write(abs(change))
+        sign = "" if is_total or not change else "+" if change > 0 else "−"
         ax.text(
-            max(start, level) + 0.012 * widest, place, note, va="center", color=INK, fontsize=9.5
+            max(start, level) + 0.012 * widest,
+            place,
+            sign + write(abs(change)),
+            va="center",
+            color=INK,
+            fontsize=9.5,
+            fontweight="bold" if is_total else None,
         )
         if place + 1 < len(names):
             ax.plot([level, level], [place, place + 1], color=LINE, lw=1, zorder=0)
     ax.set_yticks(range(len(names)), labels=list(names))
-    ax.invert_yaxis()
-    ax.set_xlim(0, widest * 1.18)
+    for tick, is_total in zip(ax.get_yticklabels(), totals, strict=True):
+        tick.set_color(INK if is_total else MUTED)
+    ax.set_ylim(len(names) - 0.4, -0.6)
+    ax.set_xlim(0, widest * 1.16)
     ax.set_xticks([])
     ax.spines["bottom"].set_visible(False)
     ax.tick_params(axis="y", length=0)

@@ -2,14 +2,16 @@
 
 from cjkit.cleansing.results.changes import Changes
 from cjkit.cleansing.results.faults import ClockShifts, Quarantine, QuarantineExamples
-from cjkit.cleansing.results.ledgers import FilteredRecords, RecordLedger, RowLedger
+from cjkit.cleansing.results.ledgers import FanOut, FilteredRecords, Flow, RecordLedger, RowLedger
 from cjkit.cleansing.results.people import IdentitySummary, Withheld
 from cjkit.cleansing.results.scores import Scorecard
 
 __all__ = [
     "Changes",
     "ClockShifts",
+    "FanOut",
     "FilteredRecords",
+    "Flow",
     "IdentitySummary",
     "Quarantine",
     "QuarantineExamples",

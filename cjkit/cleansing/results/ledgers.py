@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -72,24 +73,69 @@ class RowLedger:
         share = given["quarantined"] / given["made"] if given["made"] else None
         return label("rows_finding", language, share=format_percent(share, language), **counts)
 
+
+@dataclass(frozen=True)
+class FanOut:
+    """Which rows the mapped records made: the ledger between records and rows.
+
+    Attributes
+    ----------
+    table : DataFrame
+        `source`, `table`, `mapped` (records of the source that made any row), `records` (those of
+        them that made rows of this table), `rows` (that they made). A record may stand in several
+        tables; all `rows` together are the `made` of the ledger of rows.
+    """
+
+    table: pd.DataFrame
+
+    def finding(self, language: Language) -> str:
+        """Say how many records made how many rows."""
+        mapped = self.table.drop_duplicates("source")["mapped"].sum()
+        rows = self.table["rows"].sum()
+        return label(
+            "fan_out_finding",
+            language,
+            mapped=format_number(mapped, language),
+            rows=format_number(rows, language),
+            each=format_number(rows / mapped if mapped else None, language, digits=2),
+        )
+
+
+@dataclass(frozen=True)
+class Flow:
+    """The way from the records that were read to the rows of the log.
+
+    Attributes
+    ----------
+    table : DataFrame
+        `step`, `counted` ('records' or 'rows'), `amount` (of a total; else what is added or, below
+        0, taken away), `is_total`. Each total is the sum of what stands before it. Steps that
+        change nothing are left out.
+    """
+
+    table: pd.DataFrame
+    formats: ClassVar[dict[str, str]] = {"step": "fate", "counted": "counted"}
+
+    def finding(self, language: Language) -> str:
+        """Say how many records came in, and how many rows are in the log."""
+        amounts = self.table.set_index("step")["amount"]
+        made, quarantined = (int(amounts.get(name, 0)) for name in ("made", "quarantined"))
+        return label(
+            "ledgers_finding",
+            language,
+            read=format_number(amounts["read"], language),
+            made=format_number(made, language),
+            clean=format_number(amounts["clean"], language),
+            quarantined=format_number(-quarantined, language),
+            share=format_percent(-quarantined / made if made else None, language),
+        )
+
     def plot(self, *, ax: Axes | None = None, language: Language = "en") -> Axes:
-        """Draw a waterfall from the rows that sources made to the rows of the log."""
-        is_derived = self.table["source"].eq(DERIVED)
-        given = self.table[~is_derived].sum(numeric_only=True)
-        derived = int(self.table.loc[is_derived, "made"].sum())
-        steps = [("made", int(given["made"]), True)]
-        steps += [(name, -int(given[name]), False) for name in OUTCOMES if given[name]]
-        steps += [
-            (name, change, False)
-            for name, change in (("later", -int(given["later"])), ("derived", derived))
-            if change
-        ]
-        steps.append(("in_the_log", sum(change for _, change, _ in steps), True))
-        names, changes, totals = zip(*steps, strict=True)
+        """Draw a waterfall from the records that were read to the rows of the log."""
         return draw_waterfall(
-            [label(f"fate.{name}", language) for name in names],
-            changes,
-            totals,
+            [label(f"fate.{name}", language) for name in self.table["step"]],
+            self.table["amount"].tolist(),
+            self.table["is_total"].tolist(),
             write=lambda value: format_number(value, language),
             ax=ax,
         )
