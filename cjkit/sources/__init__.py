@@ -19,6 +19,9 @@ A whole mapping
     loyalty = "card_no"
     email = { column = "mail", normalise = "email" }
 
+    [private]                               # what only the vault keeps of the person
+    name = "holder"
+
     [[filter]]                              # records left out, counted under this name
     name = "training_mode"
     when = { column = "mode", is = ["training"] }
@@ -59,11 +62,34 @@ empty, it is one where a required column needs it and no record of the file has 
 [ids]: who the person is
 ------------------------
 `namespace = column`, the most trusted first. The first id that a record has names its person; all
-that it has are linked. A namespace needs its `[identity.<namespace>]` in journey.toml. `normalise`
-says how spellings are made one: `text` (NFKC, spaces at both ends; where left out), `email` (and
-lower-case), `phone` (digits; with `country_code = "81"` a leading 0 becomes +81), or `exact`. Ids
-are landed as keyed hashes only. Customers whose e-mail is at one of `[company] staff_domains` get
-`is_staff`.
+that it has are linked. A namespace needs its `[identity.<namespace>]` in journey.toml. Ids are
+landed as keyed hashes only. Customers whose e-mail is at one of `[company] staff_domains` get
+`is_staff`. `normalise` says how spellings are made one:
+
+===============  ==================================================================================
+`text`           Where nothing is said. NFKC (full and half width become one), hyphens and minus
+                 signs `-`, a dash between two kana ー, spaces of every kind one space and none at
+                 the ends, nothing invisible.
+`name`           For comparing: as `text`, but no spaces, small letters, new forms of kanji (髙 is
+                 高, 邉 is 辺), katakana for hiragana.
+`email`          As `text`, without spaces, in small letters, the domain as people read it.
+`phone`          `+81312345678`, or `+81312345678;ext=12` (ext., 内線). `country_code = "81"` says
+                 which country a number without + is in; a leading 00 is a +.
+`postal_code`    As `text`, without 〒 and spaces, in capitals; seven digits as `123-4567`.
+`exact`          As it stands.
+===============  ==================================================================================
+
+What is no address, no number or no postal code (the libraries email-validator and phonenumbers
+say so) still is an id, in plain spelling or as its digits, so that nobody is lost; its rows name
+it in `unreadable`, as `ids.email`.
+
+[private]: what only the vault keeps
+------------------------------------
+`name = "氏名"`, `address = { join = ["都道府県", "住所"] }`: what identifies or reaches the person
+on a record (names, addresses, phone numbers, birth dates), under any name in small letters, its
+spellings made one as those of ids. It goes into the encrypted vault and nowhere else: no landed
+row, no log, no report holds it. A column that is private cannot fill one of [row.columns] as well,
+except as a part of a join or to decide a `when`.
 
 [[filter]] and `when`: conditions
 ---------------------------------
@@ -100,6 +126,8 @@ More to say of a text (`column`, `join`, `first`):
     there is none the row is set aside as `unknown_code`.
 `nulls = ["118"]`
     Texts that mean missing here.
+`normalise = "text"`
+    Spellings are made one, as of ids, before anything else is done: for words that people wrote.
 `numbers = true`
     A column that the contract does not know holds numbers. Numbers may have full-width digits, a
     currency, commas between thousands, and parentheses or a triangle for minus. A comma is never a
@@ -129,12 +157,14 @@ from cjkit.sources.describing import FileLook, describe
 from cjkit.sources.landing import Landed, land, read_mappings
 from cjkit.sources.mapping import SourceMapping
 from cjkit.sources.rows import Ledger
+from cjkit.sources.texts import comparable
 
 __all__ = [
     "FileLook",
     "Landed",
     "Ledger",
     "SourceMapping",
+    "comparable",
     "describe",
     "land",
     "read_mapping",

@@ -18,11 +18,11 @@ from cjkit.sources.mapping import (
     UNITS,
     FileRule,
     Filter,
-    Id,
     Lookup,
     Row,
     RowRule,
     SourceMapping,
+    Spelling,
     Value,
     read_instant,
 )
@@ -117,7 +117,7 @@ class _Checking:
 
     def __init__(self, declared: Mapping[str, Any]) -> None:
         self.faults: list[str] = []
-        known = ("system", "file", "lookup", "ids", "filter", "row")
+        known = ("system", "file", "lookup", "ids", "private", "filter", "row")
         for key in declared:
             if key not in known:
                 self._add(key, " is not known.", key, known)
@@ -127,12 +127,14 @@ class _Checking:
             self.faults.append("system is missing: say in words what these files come from.")
         self.file = self._take(FileRule, declared.get("file", {}), "file")
         self.lookups = self._tables("lookup", Lookup)
-        self.ids = self._tables("ids", Id)
+        self.ids = self._tables("ids", Spelling)
+        self.private = self._tables("private", Spelling)
         self.filters = self._list("filter", Filter)
         self.rows = [self._row(number, row) for number, row in self._list("row", Row).items()]
 
     def finish(self, name: str) -> SourceMapping:
         """Return the mapping, or raise all its faults."""
+        self._check_private()
         self._check_filters()
         if self.faults or self.file is None:
             count = f"{len(self.faults)} faults" if len(self.faults) > 1 else "1 fault"
@@ -144,6 +146,7 @@ class _Checking:
             file=self.file,
             lookups=self.lookups,
             ids=self.ids,
+            private=self.private,
             filters=tuple(self.filters.values()),
             rows=tuple(self.rows),
             text=json.dumps(self.declared, ensure_ascii=False, sort_keys=True, default=str),
@@ -268,6 +271,28 @@ class _Checking:
                     f"{place}.time={time!r} has no zone: say file.time_zone = 'Asia/Tokyo', or "
                     "whichever zone these times are in."
                 )
+
+    def _check_private(self) -> None:
+        """Refuse names that are cjkit's own, and columns that would reach the log as well.
+
+        Parts of a join may: a prefecture is an attribute, and the first part of an address.
+        """
+        for name, spelling in self.private.items():
+            if name in (*RESERVED, "landed") or not re.fullmatch("[a-z][a-z0-9_]*", name):
+                self.faults.append(
+                    f"private.{name} cannot name a private field: write small letters, digits and "
+                    "_, and none of cjkit's own names."
+                )
+            kept = set() if spelling.join else set(spelling.columns)
+            for row in self.rows:
+                for place, value in row.values.items():
+                    if value.when is None and (shared := kept & set(value.columns)):
+                        self.faults.append(
+                            f"row {row.number}.columns.{place} reads {sorted(shared)[0]!r}, which "
+                            f"private.{name} keeps out of the log: leave one of them out."
+                        )
+        if self.private and not any(row.ids for row in self.rows):
+            self.faults.append("[private] belongs to a person: name a column in [ids].")
 
     def _check_filters(self) -> None:
         names = [rule.name for rule in self.filters.values()]

@@ -10,21 +10,23 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from cjkit.checks import CjkitError, nearest
-from cjkit.engine import DuckDB, text
+from cjkit.engine import DuckDB, column, text
 from cjkit.project import Project
 from cjkit.sources.checking import read_mapping
-from cjkit.sources.ids import Pseudonym
+from cjkit.sources.ids import ERASED, People, Pseudonym, Vault
 from cjkit.sources.mapping import SourceMapping
 from cjkit.sources.rows import FileLanding, Ledger
 
-LANDING_VERSION = 1
+LANDING_VERSION = 2
 """Counts up when landed rows would differ: then all files are landed anew."""
 
 
@@ -95,7 +97,14 @@ def _no_such(place: str, given: str, known: Sequence[str], what: str) -> str:
     return f"{place} names {given!r}, no {what} of the project.{hint} Known: {', '.join(known)}."
 
 
-def land(project: Project, engine: DuckDB, *, pseudonym: Pseudonym | None = None) -> Landed:
+def land(
+    project: Project,
+    engine: DuckDB,
+    *,
+    pseudonym: Pseudonym | None = None,
+    vault: Vault | None = None,
+    erased: Collection[str] = (),
+) -> Landed:
     """Read every input file that is new, or whose mapping is, into landed Parquet.
 
     Parameters
@@ -108,6 +117,13 @@ def land(project: Project, engine: DuckDB, *, pseudonym: Pseudonym | None = None
         Writes the SQL that hides an SQL expression under the project's key, such as
         `lambda id: privacy.pseudonym_sql(id, key)`. Without it ids stay as they are, which
         `[privacy] pseudonyms = "plain"` must allow.
+    vault : Vault, optional
+        Where strong ids and private fields go in clear; without it they go nowhere. A file that is
+        landed but has left nothing there is landed again.
+    erased : collection of str
+        The `person_key` of people who must not come back. Files that are landed anew leave out the
+        rows whose person has one of these keys, or that stand with one of a strong namespace on
+        their record; their ledgers count them. What is landed already stays: `erase` is for that.
 
     Returns
     -------
@@ -127,7 +143,7 @@ def land(project: Project, engine: DuckDB, *, pseudonym: Pseudonym | None = None
     id), `record_hash` (equal for equal records), `unique_key`, `row_rule` (the number of its
     [[row]]), `time_precision`, `unreadable` and `unknown_codes` (comma lists of columns), `source`,
     `file` and `record_no`. An edge says that two keys stood on one record: one row for each pair in
-    a file, with the first record and the first time.
+    a file, with the first time and its record.
     """
     if pseudonym is None and project.privacy.pseudonyms == "keyed":
         raise CjkitError(
@@ -138,7 +154,15 @@ def land(project: Project, engine: DuckDB, *, pseudonym: Pseudonym | None = None
     root = project.state_folder / "landed"
     root.mkdir(mode=0o700, parents=True, exist_ok=True)
     _remove_orphans(root)
-    salt = _salt(engine, pseudonym)
+    people = People(
+        pseudonym=pseudonym,
+        salt=_salt(engine, pseudonym),
+        strong=frozenset(n for n, rule in project.identity.items() if rule.strength == "strong"),
+        staff=project.company.staff_domains,
+        vault=vault,
+        erases=bool(erased),
+    )
+    engine.add(ERASED, pd.DataFrame({"person_key": pd.Series(sorted(erased), dtype="str")}))
     digests = {path: _digest_of(path) for paths in files.values() for path in paths}
     folders, ledgers, made = [], [], 0
     for name, mapping in mappings.items():
@@ -157,27 +181,25 @@ def land(project: Project, engine: DuckDB, *, pseudonym: Pseudonym | None = None
                     mapping.text,
                     looked_up,
                     project.company.staff_domains,
-                    salt,
+                    sorted(people.strong & set(mapping.ids)),
+                    people.salt,
                 ]
             )
             folder = root / fingerprint
-            if not (folder / "ledger.json").is_file():
+            is_landed = (folder / "ledger.json").is_file()
+            if not (is_landed and (vault is None or vault.has(fingerprint))):
                 with _made_whole(folder) as partial:
                     landing = FileLanding(
-                        engine,
-                        mappings,
-                        files,
-                        mapping,
-                        staff=project.company.staff_domains,
-                        pseudonym=pseudonym,
-                        salt=salt,
-                        folder=partial,
+                        engine, mappings, files, mapping, people=people, folder=partial
                     )
-                    landing.run(path, name, shown)
+                    landing.run(path, name, shown, fingerprint)
                 made += 1
             folders.append(folder)
             ledgers.append(_read_ledger(folder))
+    engine.run(f"drop table {column(ERASED)}")
     _forget_others(root, folders)
+    if vault is not None:
+        vault.keep_only([folder.name for folder in folders])
     return Landed(tuple(folders), tuple(ledgers), made)
 
 

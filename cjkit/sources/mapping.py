@@ -14,6 +14,7 @@ from functools import cached_property
 from typing import Any, Literal, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from phonenumbers import COUNTRY_CODE_TO_REGION_CODE
 from pydantic import Field, field_validator, model_validator
 
 from cjkit.checks import Declared
@@ -159,11 +160,24 @@ class Text(Declared):
         return self
 
 
-class Id(Text):
-    """`[ids]`: an id of the person on a record, and how its spellings are made one."""
+class Spelling(Text):
+    """`[ids]` and `[private]`: what a record says of its person, and how its spellings are one."""
 
-    normalise: Literal["text", "email", "phone", "exact"] = "text"
+    normalise: Literal["text", "name", "email", "phone", "postal_code", "exact"] = "text"
     country_code: str | None = Field(None, pattern=r"^[1-9][0-9]{0,2}$")
+
+    @field_validator("country_code")
+    @classmethod
+    def _is_known(cls, code: str | None) -> str | None:
+        if code is not None and int(code) not in COUNTRY_CODE_TO_REGION_CODE:
+            raise ValueError("is no country code of telephone numbers, such as '81' for Japan")
+        return code
+
+    @model_validator(mode="after")
+    def _goes_with_phones(self) -> Spelling:
+        if self.country_code is not None and self.normalise != "phone":
+            raise ValueError("country_code goes with normalise = 'phone'")
+        return self
 
 
 class Value(Text):
@@ -182,6 +196,7 @@ class Value(Text):
     codes: Mapping[str, Constant] | None = None
     else_: Constant | None = Field(None, alias="else")
     numbers: bool = False
+    normalise: Literal["text"] | None = None
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -206,7 +221,7 @@ class Value(Text):
     @model_validator(mode="after")
     def _fits_together(self) -> Value:
         is_text = self.column is not None or self.join is not None or self.first is not None
-        for key in ("nulls", "codes", "time", "numbers"):
+        for key in ("nulls", "codes", "time", "numbers", "normalise"):
             if getattr(self, key) and not is_text:
                 raise ValueError(f"{key} reads a text: it goes with column, join or first")
         if self.else_ is not None and self.codes is None:
@@ -291,7 +306,8 @@ class SourceMapping:
     system: str
     file: FileRule
     lookups: Mapping[str, Lookup]
-    ids: Mapping[str, Id]
+    ids: Mapping[str, Spelling]
+    private: Mapping[str, Spelling]
     filters: tuple[Filter, ...]
     rows: tuple[RowRule, ...]
     text: str
@@ -300,7 +316,8 @@ class SourceMapping:
     def columns(self) -> tuple[str, ...]:
         """All columns that it names, of the file (`amount`) and of lookups (`orders.amount`)."""
         named = [lookup.on for lookup in self.lookups.values()]
-        named += [name for id_rule in self.ids.values() for name in id_rule.columns]
+        for spelling in (*self.ids.values(), *self.private.values()):
+            named += spelling.columns
         named += [name for rule in self.filters for name in claimed_columns(rule.when)]
         for row in self.rows:
             named += claimed_columns(row.when)

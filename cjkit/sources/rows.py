@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from itertools import combinations
 from pathlib import Path
+
+import pandas as pd
 
 from cjkit.checks import CjkitError, unknown_name
 from cjkit.engine import DuckDB, EngineError, column, text
 from cjkit.events import CONTRACT, SQL_TYPES
 from cjkit.sources import expressions as sql
 from cjkit.sources.columns import Reading
-from cjkit.sources.ids import Pseudonym, make_keys
-from cjkit.sources.mapping import RowRule, SourceMapping
+from cjkit.sources.ids import People, make_keys
+from cjkit.sources.mapping import RowRule, SourceMapping, Spelling
 from cjkit.sources.reading import read_records, words_of
+from cjkit.sources.texts import CHECKED, make_forms
 
 NO_ROW = "no_row"
 """The name under which records are filtered that no [[row]] applies to."""
@@ -36,6 +39,8 @@ class Ledger:
         Records left out, by the name of the filter; `no_row` are those that no [[row]] applies to.
     rows : dict of str to int
         Rows made, by table.
+    erased : dict of str to int
+        Of these, by table, the rows of people who must be forgotten: made, and left out.
     unmapped : tuple of str
         Columns of the file that the mapping does not name.
     problems : tuple of str
@@ -51,6 +56,7 @@ class Ledger:
     rows: Mapping[str, int]
     unmapped: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
+    erased: Mapping[str, int] = field(default_factory=dict)
 
 
 class FileLanding:
@@ -63,22 +69,19 @@ class FileLanding:
         files: Mapping[str, Sequence[Path]],
         mapping: SourceMapping,
         *,
-        staff: Sequence[str],
-        pseudonym: Pseudonym | None,
-        salt: str,
+        people: People,
         folder: Path,
     ) -> None:
         self.engine, self.mapping, self.folder = engine, mapping, folder
-        self.mappings, self.files = mappings, files
-        self.staff, self.pseudonym, self.salt = staff, pseudonym, salt
+        self.mappings, self.files, self.people = mappings, files, people
         self.zone = mapping.file.time_zone
         self.workspace = folder / "workspace"
         self.workspace.mkdir()
         wanted = mapping.file_columns
         self.fields = {name: f"f{number}" for number, name in enumerate(wanted, 1)}
 
-    def run(self, path: Path, source: str, shown: str) -> None:
-        """Land the file at `path`."""
+    def run(self, path: Path, source: str, shown: str, landed: str) -> None:
+        """Land the file at `path`; the vault calls what it gives `landed`."""
         try:
             reading = read_records(
                 self.engine,
@@ -86,7 +89,7 @@ class FileLanding:
                 path,
                 self.mapping.file,
                 self.mapping.file_columns,
-                salt=self.salt,
+                salt=self.people.salt,
                 workspace=self.workspace,
             )
             self._refuse_absent_keys(path, reading)
@@ -94,9 +97,12 @@ class FileLanding:
             self._refuse_naive_times(path)
             self.engine.view("landing records", self._records())
             self._make_keys()
+            self._make_texts()
             for table in dict.fromkeys(row.table for row in self.mapping.rows):
                 self._write_table(table, source, shown)
             self._write_edges(source, shown)
+            if self.people.vault is not None:
+                self.people.vault.keep(landed, self._ids(), self._details())
             ledger = self._count(source, shown, reading.unmapped, reading.unreadable)
         except EngineError as error:
             raise CjkitError(f"{path} cannot be landed: {words_of(error)}") from error
@@ -159,7 +165,8 @@ class FileLanding:
             room.mkdir()
             rule = self.mappings[source].file
             wanted = [key, *named]
-            read_records(self.engine, part, path, rule, wanted, salt=self.salt, workspace=room)
+            salt = self.people.salt
+            read_records(self.engine, part, path, rule, wanted, salt=salt, workspace=room)
             parts.append(f"select *, {number} as file_no from {column(part)}")
         if not parts:
             nothing = ", ".join(f"null::varchar as f{n}" for n in range(1, len(named) + 2))
@@ -202,11 +209,17 @@ class FileLanding:
             f", {sql.condition(row.when, self.fields)} as row_{row.number}"
             for row in self.mapping.rows
         )
-        ids = "".join(
-            f", {sql.base_text(rule, self.fields)} as id_{place}"
-            for place, rule in enumerate(self.mapping.ids.values(), 1)
+        spelled = "".join(
+            f", {sql.base_text(rule, self.fields)} as {kind}_{place}"
+            for kind, rules in (("id", self.mapping.ids), ("private", self.mapping.private))
+            for place, rule in enumerate(rules.values(), 1)
         )
-        return f'select *, {named} as filter_name{applies}{ids} from "landing found"'
+        texts = "".join(
+            f", {sql.base_text(row.values[name], self.fields)} as {text_name}"
+            for row in self.mapping.rows
+            for name, text_name in _texts(row).items()
+        )
+        return f'select *, {named} as filter_name{applies}{spelled}{texts} from "landing found"'
 
     def _applies(self, row: RowRule) -> str:
         return f"record_hash is not null and filter_name is null and row_{row.number}"
@@ -221,18 +234,54 @@ class FileLanding:
                 f'select id_{place} as value from "landing records" where {used}',
                 rule,
                 namespace=namespace,
-                pseudonym=self.pseudonym,
-                staff=self.staff if rule.normalise == "email" else (),
+                people=self.people,
             )
 
-    def _with_keys(self, row: RowRule) -> tuple[list[str], str]:
-        """Return the names of the row's keys in order, and its records joined with them."""
-        places = [list(self.mapping.ids).index(name) + 1 for name in row.ids]
-        joins = " ".join(
+    def _make_texts(self) -> None:
+        """Make the forms of texts that rows hold, and of private fields."""
+        as_text = Spelling.model_validate({"column": "any"})
+        for row in self.mapping.rows:
+            for name in _texts(row).values():
+                values = f'select {name} as value from "landing records" where {self._applies(row)}'
+                make_forms(self.engine, f"landing {name}", values, as_text)
+        if self.people.vault is not None:
+            persons = " or ".join(self._applies(row) for row in self.mapping.rows if row.ids)
+            for place, rule in enumerate(self.mapping.private.values(), 1):
+                values = f'select private_{place} as value from "landing records" where {persons}'
+                make_forms(self.engine, f"landing private {place}", values, rule)
+
+    def _places(self, row: RowRule) -> dict[str, int]:
+        return {name: list(self.mapping.ids).index(name) + 1 for name in row.ids}
+
+    def _joined(self, row: RowRule) -> str:
+        """Write where a row's records come from: those that it applies to, joined with keys."""
+        joins = [
             f'left join "landing keys {place}" as k{place} on id_{place} = k{place}.value'
-            for place in places
+            for place in self._places(row).values()
+        ]
+        return f'"landing records" as records {" ".join(joins)}'
+
+    def _kept(self, row: RowRule) -> str:
+        """Write which of them become rows: not those of people who must be forgotten."""
+        return f"{self._applies(row)} and not {self._is_erased(row)}"
+
+    def _is_erased(self, row: RowRule) -> str:
+        """Write whether a record's person must be forgotten, by its own key or any strong id."""
+        if not (self.people.erases and row.ids):
+            return "false"
+        places = self._places(row)
+        own = ", ".join(f"k{place}.is_erased" for place in places.values())
+        strong = "".join(
+            f" or coalesce(k{place}.is_erased, false)"
+            for name, place in places.items()
+            if name in self.people.strong
         )
-        return [f"k{place}" for place in places], f'"landing records" as records {joins}'
+        return f"(coalesce({own}, false){strong})"
+
+    def _person(self, row: RowRule) -> str:
+        """Write the key of a record's person: that of the first id that it has."""
+        keys = ", ".join(f"k{place}.key" for place in self._places(row).values())
+        return f"coalesce({keys}, null)" if keys else "null"
 
     def _write_table(self, table: str, source: str, shown: str) -> None:
         rows = [row for row in self.mapping.rows if row.table == table]
@@ -261,12 +310,15 @@ class FileLanding:
 
     def _row_sql(self, row: RowRule) -> str:
         """Write the rows that one [[row]] makes: texts first, then values, then what went wrong."""
-        keys, records = self._with_keys(row)
+        places = self._places(row)
+        normal = _texts(row)
         texts, codes, values, made, unknown, wrong = [], [], [], [], [], []
         for number, (name, value) in enumerate(row.values.items(), 1):
             kind = row.kind(name)
             has_text = value.origins()[0] in ("column", "join", "first", "value")
             base = sql.base_text(value, self.fields) if has_text else "null"
+            if name in normal:
+                base = f"{column(normal[name])}.form"
             texts.append(f"{base} as t{number}")
             if value.codes is not None:
                 codes.append(f"{sql.coded(f't{number}', value.codes, value.else_)} as c{number}")
@@ -286,17 +338,26 @@ class FileLanding:
             made.append(f"{exact} as time_precision")
         if emails := self._emails(row):
             made.append(f"coalesce({', '.join(emails)}) as is_staff")
-        parts = [self._unique_part(row, name, keys) for name in row.unique]
+        wrong += [
+            f"case when not is_good_{place} then {text('ids.' + name)} end"
+            for name, place in places.items()
+            if self.mapping.ids[name].normalise in CHECKED
+        ]
+        parts = [self._unique_part(row, name) for name in row.unique]
         whole = " || chr(31) || ".join(parts)
         unique = f"case when {' and '.join(f'{p} is not null' for p in parts)} then {whole} end"
-        person = f"coalesce({', '.join(f'{key}.key' for key in keys)}, null)" if keys else "null"
-        level = f"""select records.*, {", ".join([*texts, f"{person} as person_key"])}{
-            "".join(
-                f", {key}.key as key_{place}, {key}.is_staff as is_staff_{place}"
-                for place, key in enumerate(keys, 1)
-            )
-        }
-            from {records} where {self._applies(row)}"""
+        carried = "".join(
+            f", k{place}.{name} as {name}_{place}"
+            for place in places.values()
+            for name in ("key", "is_staff", "is_good")
+        )
+        joins = "".join(
+            f" left join {column('landing ' + name)} as {column(name)}"
+            f" on records.{column(name)} = {column(name)}.value"
+            for name in normal.values()
+        )
+        level = f"""select records.*, {", ".join([*texts, f"{self._person(row)} as person_key"])}
+            {carried} from {self._joined(row)}{joins} where {self._kept(row)}"""
         if codes:
             level = f"select *, {', '.join(codes)} from ({level}) as texts"
         level = f"select *, {', '.join(values)} from ({level}) as coded"
@@ -308,44 +369,87 @@ class FileLanding:
 
     def _emails(self, row: RowRule) -> list[str]:
         """Return the SQL that says, for each e-mail of a row's person, whether it is of staff."""
-        if row.table != "customers" or not self.staff or "is_staff" in row.values:
+        if row.table != "customers" or not self.people.staff or "is_staff" in row.values:
             return []
         return [
             f"is_staff_{place}"
-            for place, name in enumerate(row.ids, 1)
+            for name, place in self._places(row).items()
             if self.mapping.ids[name].normalise == "email"
         ]
 
-    def _unique_part(self, row: RowRule, name: str, keys: Sequence[str]) -> str:
+    def _unique_part(self, row: RowRule, name: str) -> str:
         if name in row.values:
             return f"cast(v{list(row.values).index(name) + 1} as varchar)"
-        return f"key_{row.ids.index(name) + 1}"
+        return f"key_{self._places(row)[name]}"
 
     def _write_edges(self, source: str, shown: str) -> None:
-        """Write which keys stood on one record: one row for each pair in the file."""
+        """Write which keys stood on one record: the first record of each pair in the file."""
         pairs = []
         for row in self.mapping.rows:
             seen = "null::bigint"
             if row.time:
                 value = row.values[row.time]
                 seen = sql.instant(sql.base_text(value, self.fields), value, self.zone, self.fields)
-            _, records = self._with_keys(row)
-            for a, b in combinations(row.ids, 2):
-                first, second = (list(self.mapping.ids).index(name) + 1 for name in (a, b))
+            for (a, first), (b, second) in combinations(self._places(row).items(), 2):
+                # A missing id has neither key nor is_erased, and makes no pair.
                 pairs.append(
                     f"""select k{first}.key as key_a, k{second}.key as key_b,
                         {text(a)} as namespace_a, {text(b)} as namespace_b, {seen} as seen_us,
                         record_no
-                    from {records} where {self._applies(row)}
-                        and k{first}.key is not null and k{second}.key is not null"""
+                    from {self._joined(row)} where {self._kept(row)}
+                        and not k{first}.is_erased and not k{second}.is_erased"""
                 )
         if pairs:
             self.engine.copy(
                 f"""select key_a, key_b, namespace_a, namespace_b, min(seen_us) as seen_us,
-                    {text(source)} as source, {text(shown)} as file, min(record_no) as record_no
+                    {text(source)} as source, {text(shown)} as file,
+                    first(record_no order by seen_us nulls last, record_no) as record_no
                 from ({" union all ".join(pairs)}) as pairs group by all""",
                 self.folder / "edges.parquet",
             )
+
+    def _ids(self) -> Iterator[pd.DataFrame]:
+        """Yield the ids that name people strongly, in clear, for the vault."""
+        found = []
+        for place, name in enumerate(self.mapping.ids, 1):
+            if name not in self.people.strong:
+                continue
+            seen = "true"
+            if self.people.erases:  # what stands on an erased record alone is erased with it
+                rows = [row for row in self.mapping.rows if name in row.ids]
+                seen = " or ".join(
+                    f"value in (select id_{place} from {self._joined(row)} where {self._kept(row)})"
+                    for row in rows
+                )
+            found.append(
+                f"""select key as person_key, {text(name)} as namespace, form as value
+                from "landing keys {place}" where not is_erased and ({seen})"""
+            )
+        if found:
+            yield from self.engine.batches(f"select distinct * from ({' union all '.join(found)})")
+
+    def _details(self) -> Iterator[pd.DataFrame]:
+        """Yield the private fields of people's records, in clear, for the vault."""
+        private = dict(enumerate(self.mapping.private, 1))
+        if not private:
+            return
+        fields = "".join(f", p{place}.form as {column(name)}" for place, name in private.items())
+        joins = " ".join(
+            f'left join "landing private {place}" as p{place} on private_{place} = p{place}.value'
+            for place in private
+        )
+        values = ", ".join(f"p{place}.form" for place in private)
+        made = [
+            f"""select {self._person(row)} as person_key, record_no{fields}
+            from {self._joined(row)} {joins}
+            where {self._kept(row)} and coalesce({values}) is not null"""
+            for row in self.mapping.rows
+            if row.ids
+        ]
+        yield from self.engine.batches(
+            f"""select distinct * from ({" union all ".join(made)}) as made
+            where person_key is not null order by record_no"""
+        )
 
     def _count(
         self, source: str, shown: str, unmapped: tuple[str, ...], problems: tuple[str, ...]
@@ -379,7 +483,29 @@ class FileLanding:
             rows=rows,
             unmapped=unmapped,
             problems=problems,
+            erased=self._erased(),
         )
+
+    def _erased(self) -> dict[str, int]:
+        """Count the rows of people who must be forgotten, by table."""
+        erased: dict[str, int] = {}
+        for row in self.mapping.rows if self.people.erases else ():
+            where = f"{self._applies(row)} and {self._is_erased(row)}"
+            found = self.engine.query(
+                f"select count(*) as n from {self._joined(row)} where {where}"
+            )
+            if rows := int(found["n"].iloc[0]):
+                erased[row.table] = erased.get(row.table, 0) + rows
+        return erased
+
+
+def _texts(row: RowRule) -> dict[str, str]:
+    """Return the columns of a row whose texts are made one form, and what the engine calls them."""
+    return {
+        name: f"text_{row.number}_{number}"
+        for number, (name, value) in enumerate(row.values.items(), 1)
+        if value.normalise is not None
+    }
 
 
 def _comma_list(parts: Sequence[str]) -> str:
