@@ -18,9 +18,22 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from cjkit.checks import CjkitError
 from cjkit.engine import text
+from cjkit.project import Project
 
 KEY_BYTES = 32
 _BLOCK = 64  # the block size of SHA-256, to which HMAC pads its key
+
+
+def project_key(project: Project) -> bytes | None:
+    """Return the key of a project, or None where its ids are plain; make it at first use.
+
+    It lies in `[privacy] key_file`, else as `~/.config/cjkit/<project id>.key`.
+    """
+    if project.privacy.pseudonyms == "plain":
+        return None
+    if project.privacy.key_file:
+        return read_key(project.folder / project.privacy.key_file)
+    return read_key(Path("~/.config/cjkit", f"{project.project.id}.key").expanduser())
 
 
 def read_key(path: Path) -> bytes:
