@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from cjkit.checks import CjkitError, unknown_name
+from cjkit.privacy.sums import Relation, find_hidden
 
 
 class _Smallest:
@@ -39,9 +41,12 @@ def mask(result: Any, smallest: int | None = None) -> Any:
     Parameters
     ----------
     result : a result of an analysis
-        A frozen dataclass. Its class says in `counts` which columns of its `table` count people,
-        and which columns must go with each: rates, revenue, quantiles. Fields that hold such
-        results, alone or in a tuple, are masked too. Anything else comes back as it is.
+        A frozen dataclass. It says in `counts` which columns of its `table` count people, and
+        which columns must go with each: rates, revenue, quantiles; and in `adds_up` which sums
+        readers can make of these counts (`Totals`, `Rest`, `Steps`, `Equation`), so that more is
+        hidden until no sum gives a hidden count away. Fields that hold such results, alone or in a
+        tuple, are masked too. One that is made of other results has `remade(mask)`, which makes it
+        anew of masked ones. Anything else comes back as it is.
     smallest : int, optional
         The fewest people shown; that of the opened project where not given.
 
@@ -66,11 +71,15 @@ def mask(result: Any, smallest: int | None = None) -> Any:
     smallest = min_cell() if smallest is None else smallest
     if smallest <= 1 or not dataclasses.is_dataclass(result) or isinstance(result, type):
         return result
+    if hasattr(result, "remade"):
+        return result.remade(lambda part: mask(part, smallest))
     changed: dict[str, Any] = {}
     for field in dataclasses.fields(result):
         value = getattr(result, field.name)
         if field.name == "table" and isinstance(value, pd.DataFrame):
-            masked: Any = _mask_table(value, getattr(result, "counts", {}), smallest)
+            masked: Any = _mask_table(
+                value, getattr(result, "counts", {}), getattr(result, "adds_up", ()), smallest
+            )
         elif isinstance(value, tuple):
             masked = tuple(mask(part, smallest) for part in value)
             if all(new is old for new, old in zip(masked, value, strict=True)):
@@ -83,20 +92,24 @@ def mask(result: Any, smallest: int | None = None) -> Any:
 
 
 def _mask_table(
-    table: pd.DataFrame, counts: dict[str, tuple[str, ...]], smallest: int
+    table: pd.DataFrame,
+    counts: Mapping[str, tuple[str, ...]],
+    adds_up: Sequence[Relation],
+    smallest: int,
 ) -> pd.DataFrame:
-    masked = table
+    for needed in {*counts, *(name for names in counts.values() for name in names)}:
+        if needed not in table:
+            raise unknown_name("counts: column", needed, set(table.columns), where="the table")
+    hidden = find_hidden(table, counts, adds_up, smallest)
+    if not hidden:
+        return table
+    masked = table.copy()
     for name, dependants in counts.items():
-        for needed in (name, *dependants):
-            if needed not in table:
-                raise unknown_name("counts: column", needed, set(table.columns), where="the table")
-        people = pd.to_numeric(table[name])
-        hidden = ((people > 0) & (people < smallest)).fillna(False).to_numpy(bool)
-        if not hidden.any():
-            continue
-        masked = masked.copy() if masked is table else masked
-        for needed in (name, *dependants):
-            masked[needed] = _without(masked[needed], hidden)
+        rows = np.zeros(len(table), dtype=bool)
+        rows[[row for column, row in hidden if column == name]] = True
+        if rows.any():
+            for needed in (name, *dependants):
+                masked[needed] = _without(masked[needed], rows)
     return masked
 
 

@@ -1,0 +1,335 @@
+"""What readers can add up and take away: which counts must go beside the small ones.
+
+A hidden count that stands beside its total is not hidden: the rest is taken away, and there it is.
+A result says in `adds_up` which sums its counts make. Each is a linear equation, and a hidden count
+is safe when no combination of the equations gives it from what is seen.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.sparse import csr_array
+from scipy.sparse.linalg import lsqr
+
+from cjkit.statistics import Floats
+
+Cell = tuple[str, int]
+"""A count of a table: its column, and its row from 0."""
+
+Claims = np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
+Places = np.ndarray[tuple[int, ...], np.dtype[np.int64]]
+
+_NEARLY = 1e-6
+
+
+@dataclass(frozen=True)
+class Equation:
+    """The counts on the `left` are together as many as those on the `right`."""
+
+    left: tuple[Cell, ...]
+    right: tuple[Cell, ...]
+
+
+@dataclass(frozen=True)
+class Totals:
+    """Rows that agree in `each` add up to a figure that readers see, here or in another result.
+
+    Without `each` all rows add up. It may also be what rests on the count that adds up, such as the
+    moves that people made. Totals are masked by the same relations as the rows, so that one that
+    another result hides counts as hidden.
+    """
+
+    count: str
+    each: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Rest:
+    """The people of `whole` who are not in `part` are a count too: a rate and its n tell it."""
+
+    part: str
+    whole: str
+
+
+@dataclass(frozen=True)
+class Steps:
+    """What one row has more than the next is a count too, such as the people lost at a step.
+
+    Rows that agree in `within` follow each other. `rest` is the column that shows, in the later
+    row, the difference; without it readers can still compute it.
+    """
+
+    count: str
+    within: tuple[str, ...] = ()
+    rest: str | None = None
+
+
+Relation = Equation | Totals | Rest | Steps
+
+
+def find_hidden(
+    table: pd.DataFrame, counts: Collection[str], adds_up: Sequence[Relation], smallest: int
+) -> set[Cell]:
+    """Return the cells that must be hidden: small counts, and as few others as keep them hidden.
+
+    1. A count from 1 to `smallest` - 1 is hidden. 0 speaks of nobody, and is shown.
+    2. While a hidden count follows from what is seen, or the hidden counts of one sum are together
+       fewer than `smallest`, one more is hidden: the smallest that ends it, a difference before a
+       count.
+
+    Parameters
+    ----------
+    table : DataFrame
+    counts : collection of str
+        The columns that count people.
+    adds_up : sequence of relations
+        What readers can compute from them.
+    smallest : int
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"customers": [120, 40, 12, 3]})
+    >>> sorted(find_hidden(table, ["customers"], [], 5))
+    [('customers', 3)]
+    >>> sorted(find_hidden(table, ["customers"], [Totals("customers")], 5))
+    [('customers', 2), ('customers', 3)]
+    """
+    book = _Book(table.reset_index(drop=True), tuple(counts), tuple(adds_up), smallest)
+    return {cell for cell in book.solve() if cell in book.cells}
+
+
+@dataclass
+class _Book:
+    """All figures that readers see or can compute from one table, and the equations they are in.
+
+    A figure is a cell of the table, a total of its rows, or a difference. `settled` are those that
+    another result shows or hides: what is done there cannot be changed here.
+    """
+
+    table: pd.DataFrame
+    counts: tuple[str, ...]
+    adds_up: tuple[Relation, ...]
+    smallest: int
+    values: dict[Any, float] = field(default_factory=dict)
+    settled: dict[Any, bool] = field(default_factory=dict)
+    differences: set[Any] = field(default_factory=set)
+    equations: list[tuple[list[Any], list[Any]]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        for name in self.counts:
+            numbers = pd.to_numeric(self.table[name]).to_numpy(float, na_value=np.nan)
+            self.values |= {
+                (name, row): value for row, value in enumerate(numbers) if value == value
+            }
+        self.cells = set(self.values)
+        for relation in self.adds_up:
+            if isinstance(relation, Totals):
+                self._write_totals(relation)
+            elif isinstance(relation, Equation):
+                self._write(list(relation.left), list(relation.right))
+            elif isinstance(relation, Rest):
+                for row in range(len(self.table)):
+                    self._write_difference((relation.whole, row), (relation.part, row), None)
+            else:
+                for before, row in self._following(relation):
+                    shown = (relation.rest, row) if relation.rest in self.counts else None
+                    self._write_difference((relation.count, before), (relation.count, row), shown)
+
+    def _write(self, left: list[Any], right: list[Any]) -> None:
+        if all(figure in self.values for figure in (*left, *right)):
+            self.equations.append((left, right))
+
+    def _write_difference(self, one: Cell, other: Cell, shown: Cell | None) -> None:
+        """Write the larger of two counts as the smaller and a rest."""
+        if one not in self.values or other not in self.values:
+            return
+        small, large = sorted((one, other), key=lambda cell: self.values[cell])
+        rest = shown or ("rest", one, other)
+        self.values[rest] = self.values[large] - self.values[small]
+        self.differences.add(rest)
+        self._write([large], [small, rest])
+
+    def _following(self, steps: Steps) -> Iterator[tuple[int, int]]:
+        within = [name for name in steps.within if name in self.table]
+        groups = self.table.groupby(within, sort=False, dropna=False) if within else None
+        runs = groups.indices.values() if groups is not None else [range(len(self.table))]
+        return (pair for run in runs for pair in pairwise(map(int, run)))
+
+    def _write_totals(self, relation: Totals) -> None:
+        each, count = list(relation.each), relation.count
+        known = self.table[self.table[count].notna()]
+        if not each:
+            whole: Any = ("total", count)
+            self.values[whole] = float(pd.to_numeric(known[count]).sum())
+            self.settled[whole] = 0 < self.values[whole] < self.smallest
+            self._write([whole], [(count, int(row)) for row in known.index])
+            return
+        groups = known.groupby(each, sort=False, dropna=False)
+        totals = groups[list(self.counts)].sum(min_count=1).reset_index()
+        hidden = find_hidden(totals, self.counts, self._of_totals(relation), self.smallest)
+        for place, rows in enumerate(groups.indices.values()):
+            whole = ("total", count, relation.each, place)
+            self.values[whole] = float(totals[count].iloc[place])
+            self.settled[whole] = (count, place) in hidden
+            self._write([whole], [(count, int(known.index[row])) for row in rows])
+
+    def _of_totals(self, relation: Totals) -> list[Relation]:
+        """Return what is known of the totals themselves: all that does not tell rows apart."""
+        return [
+            other
+            for other in self.adds_up
+            if isinstance(other, Rest | Steps)
+            or (isinstance(other, Totals) and set(other.each) < set(relation.each))
+        ]
+
+    def solve(self) -> set[Any]:
+        """Return the figures to hide."""
+        figures = list(self.values)
+        place = {figure: number for number, figure in enumerate(figures)}
+        entries = [
+            (number, place[figure], sign)
+            for number, sides in enumerate(self.equations)
+            for side, sign in zip(sides, (1.0, -1.0), strict=True)
+            for figure in side
+        ]
+        size = len(self.equations), len(figures)
+        rows, columns, signs = zip(*entries, strict=True) if entries else ((), (), ())
+        matrix = csr_array((np.array(signs, float), (rows, columns)), shape=size)
+        values = np.array([self.values[figure] for figure in figures])
+        small = [self.settled.get(f, 0 < v < self.smallest) for f, v in self.values.items()]
+        is_free = np.array([figure not in self.settled for figure in figures]) & (values > 0)
+        is_count = np.array([figure not in self.differences for figure in figures])
+        # A difference is the cheapest to hide, and a smaller count before a larger.
+        price = np.empty(len(figures), int)
+        price[np.lexsort((values, is_count))] = np.arange(len(figures))
+        hidden = protect(matrix, values, np.array(small), is_free, price, self.smallest)
+        return {figure for figure, is_hidden in zip(figures, hidden, strict=True) if is_hidden}
+
+
+def protect(
+    matrix: csr_array,
+    values: Floats,
+    small: Claims,
+    is_free: Claims,
+    price: Places,
+    smallest: int,
+) -> Claims:
+    """Say which figures to hide so that none of the hidden follows from those that are seen.
+
+    Parameters
+    ----------
+    matrix : sparse array, one row for each equation, one column for each figure
+        Every row times `values` is 0.
+    values : array
+    small : array of bool
+        The figures that are hidden in any case.
+    is_free : array of bool
+        The figures that may be hidden besides.
+    price : array of int
+        The order in which figures are hidden, the cheapest first.
+    smallest : int
+        The figures hidden of one equation are together at least as many.
+
+    Returns
+    -------
+    array of bool
+        The hidden figures. Those that follow whatever else is hidden, because they are themselves
+        a total that is seen, are hidden all the same.
+    """
+    hidden = small.copy()
+    # What follows from the equations even with all hidden that may be: hiding it helps nobody.
+    pinned = np.zeros(len(values), bool)
+    pinned[_determined(matrix, hidden | is_free)] = True
+    is_free = is_free & ~pinned
+    while True:
+        _hide_in_single_sums(matrix, values, hidden, is_free, price, smallest)
+        exposed = [place for place in _determined(matrix, hidden) if not pinned[place]]
+        if not exposed:
+            return hidden
+        hidden[_cover(matrix, hidden, exposed[0], is_free & ~hidden, price)] = True
+
+
+def _hide_in_single_sums(
+    matrix: csr_array,
+    values: Floats,
+    hidden: Claims,
+    is_free: Claims,
+    price: Places,
+    smallest: int,
+) -> None:
+    """Hide one more figure of each equation that has one hidden, or several that are few together.
+
+    Whatever protects a figure that is alone in an equation must hide another one of the same. Short
+    equations come first, since they leave least to choose from.
+    """
+    waiting = deque(np.argsort(np.diff(matrix.indptr), kind="stable"))
+    columns = matrix.tocsc()
+    while waiting:
+        number = waiting.popleft()
+        span = slice(matrix.indptr[number], matrix.indptr[number + 1])
+        places, signs = matrix.indices[span], matrix.data[span]
+        gone = hidden[places]
+        if not gone.any() or (
+            gone.sum() > 1 and (len(set(signs[gone])) > 1 or values[places[gone]].sum() >= smallest)
+        ):
+            continue
+        left = places[~gone & is_free[places]]
+        if len(left):
+            chosen = left[np.argmin(price[left])]
+            hidden[chosen] = True
+            waiting.extend(columns.indices[columns.indptr[chosen] : columns.indptr[chosen + 1]])
+
+
+def _determined(matrix: csr_array, hidden: Claims) -> Places:
+    """Return the hidden figures that the equations give from those that are seen.
+
+    The hidden figures may be anything that solves the equations: a random vector is moved to the
+    nearest such solution, and a figure on which it then has no part is the same in all of them.
+    """
+    own = matrix[:, hidden]
+    if not own.nnz:
+        return np.zeros(0, np.int64)
+    start = np.random.default_rng(0).standard_normal(own.shape[1])
+    change = start - _least_squares(own, own @ start)
+    in_equation = np.diff(own.tocsc().indptr) > 0
+    return np.flatnonzero(hidden)[(np.abs(change) < _NEARLY) & in_equation]
+
+
+def _cover(matrix: csr_array, hidden: Claims, place: int, is_left: Claims, price: Places) -> int:
+    """Return the cheapest figure that keeps the figure at `place` hidden, or is a step towards it.
+
+    A figure follows from the others when its column is no combination of those of other hidden
+    ones; another column that lies along what is missing fills the gap.
+    """
+    others = hidden.copy()
+    others[place] = False
+    own = matrix[:, others]
+
+    def beyond(column: int) -> Floats:
+        dense = matrix[:, [column]].toarray()[:, 0]
+        return dense - own @ _least_squares(own, dense) if own.nnz else dense
+
+    missing = beyond(place)
+    along = np.abs(matrix.T @ missing) > _NEARLY
+    candidates = np.flatnonzero(is_left & along)
+    candidates = candidates[np.argsort(price[candidates])]
+    for candidate in map(int, candidates):
+        found = beyond(candidate)
+        share = found @ missing / (missing @ missing)
+        if np.abs(found - share * missing).max() < _NEARLY:
+            return candidate
+    return int(candidates[0])
+
+
+def _least_squares(matrix: Any, target: Floats) -> Floats:
+    solved: Floats = lsqr(matrix, target, atol=1e-14, btol=1e-14, iter_lim=20 * sum(matrix.shape))[
+        0
+    ]
+    return solved
