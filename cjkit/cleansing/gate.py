@@ -152,13 +152,16 @@ def cleanse(
     landing = open_landing(engine, project, landed)
     for table in CONTRACT:
         rows.find_row_faults(landing, table)
-        rows.find_repeated_rows(engine, table)
+        rows.retract(landing, table)
+        rows.find_repeated_rows(landing, table)
     found = people.find_people(landing)
     people.withhold(landing)
     people.set_aside_people(landing)
+    people.find_unknown_customers(landing)
     sales.settle_orders(landing)
     sales.match_sales(landing)
     people.flag_order_of_events(landing)
+    people.flag_orphans(landing)
     shifts = quality.find_clock_shifts(landing)
     people.merge_profiles(landing)
 

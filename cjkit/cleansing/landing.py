@@ -10,10 +10,12 @@ from typing import Any
 import pandas as pd
 
 from cjkit.checks import CjkitError, microseconds
+from cjkit.cleansing.declared import declared_rules
+from cjkit.cleansing.rules import RULES, Rule
 from cjkit.engine import DuckDB, column, text
 from cjkit.events import CONTRACT, SQL_TYPES, Kind
 from cjkit.project import Project
-from cjkit.sources import Landed, Ledger
+from cjkit.sources import Landed, Ledger, read_mappings
 
 PROVENANCE: dict[str, Kind] = {
     "person_key": "text",
@@ -57,6 +59,8 @@ class Landing:
         `source`, `file`, `filter`, `records`: which line of a mapping took records out.
     columns : mapping from table to frozenset of str
         The columns that its files have; those that they lack are missing in every row.
+    rules : tuple of Rule
+        Those of the kit, then those of the project, in order of precedence.
     """
 
     engine: DuckDB
@@ -65,6 +69,7 @@ class Landing:
     records: pd.DataFrame
     filtered: pd.DataFrame
     columns: Mapping[str, frozenset[str]]
+    rules: tuple[Rule, ...]
 
 
 def open_landing(engine: DuckDB, project: Project, landed: Landed) -> Landing:
@@ -73,8 +78,10 @@ def open_landing(engine: DuckDB, project: Project, landed: Landed) -> Landing:
     Raises
     ------
     CjkitError
-        When a ledger of records does not add up, or says other rows than there are.
+        When a ledger of records does not add up, or says other rows than there are; or a rule of
+        the project cannot be run.
     """
+    own = declared_rules(project, read_mappings(project)) if project.quality.rule else ()
     order = {name: place for place, name in enumerate(project.sources)}
     files: list[dict[str, Any]] = []
     found: dict[str, frozenset[str]] = {}
@@ -115,6 +122,7 @@ def open_landing(engine: DuckDB, project: Project, landed: Landed) -> Landing:
             columns=["source", "file", "filter", "records"],
         ),
         columns=found,
+        rules=(*RULES, *own),
     )
 
 

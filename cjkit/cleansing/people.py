@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from cjkit.cleansing.identities import CONSENTING
 from cjkit.cleansing.landing import Landing, extra_columns
-from cjkit.cleansing.rows import find_bots, find_replays, mark
+from cjkit.cleansing.rows import find_bots, mark
 from cjkit.cleansing.rules import IS_CLEAN, RULE
 from cjkit.engine import column, text
-from cjkit.events import CONTRACT
-from cjkit.identity import People, resolve_people
+from cjkit.events import CONTRACT, PURCHASE
 from cjkit.privacy import denied_sql
 
 _STAFF = ("is_staff", "x_is_staff")
@@ -16,46 +16,23 @@ _MARKETING = "marketing"
 _ADVERTISED = ("email", "sms", "push", "line", "direct_mail")
 
 
-def find_people(landing: Landing) -> People:
-    """Write the table `people`: each key that a row or a link has, and its customer."""
-    project = landing.project
-    keys = " union ".join(
-        f'select person_key from "landed {table}"'
-        for table, rule in CONTRACT.items()
-        if rule.person != "none"
-    )
-    return resolve_people(
-        landing.engine,
-        f"({keys})",
-        "edges",
-        strengths={name: namespace.strength for name, namespace in project.identity.items()},
-        is_plain=project.privacy.pseudonyms == "plain",
-    )
-
-
 def withhold(landing: Landing) -> None:
-    """Mark what its source has retracted, and all rows of people without consent."""
-    engine, consent = landing.engine, landing.project.consent
-    for table in RULE["retracted"].tables:
-        if table != "tombstones":
-            mark(
-                engine,
-                table,
-                ["retracted"],
-                f"""row_id in (select rows.row_id from "landed {table}" as rows
-                    join "landed tombstones" as gone using (source, person_key)
-                    where gone.time_us is null or rows.time_us is null
-                        or rows.time_us <= gone.time_us)""",
-            )
-    engine.materialize(
+    """Mark all rows of people without consent."""
+    consent = landing.project.consent
+    landing.engine.materialize(
         "denied",
-        denied_sql('"landed consents"', "people", purpose=consent.purpose, missing=consent.missing),
+        denied_sql(
+            '"landed consents"',
+            column(CONSENTING),
+            purpose=consent.purpose,
+            missing=consent.missing,
+        ),
     )
     _mark_people(landing, "withheld", "select customer_id from denied")
 
 
 def set_aside_people(landing: Landing) -> None:
-    """Mark the rows of employees, test accounts and bots, and replayed events."""
+    """Mark the rows of employees, test accounts and bots."""
     for rule, claims in (("staff", _STAFF), ("test_account", _TEST)):
         said = [
             f'select person_key from "landed {table}" where try_cast({column(name)} as boolean)'
@@ -70,7 +47,29 @@ def set_aside_people(landing: Landing) -> None:
                 f"select customer_id from people where person_key in ({' union '.join(said)})",
             )
     find_bots(landing.engine)
-    find_replays(landing.engine)
+
+
+def find_unknown_customers(landing: Landing) -> None:
+    """Mark rows whose person has no customer record where the source says that all must have one.
+
+    `[sources.<name>] customers` names the source of those records. Whoever has one under any of
+    their ids is known.
+    """
+    for name, source in landing.project.sources.items():
+        if source.customers is None:
+            continue
+        for table in RULE["unknown_customer"].tables:
+            mark(
+                landing.engine,
+                table,
+                ["unknown_customer"],
+                f"""file_no in (select file_no from files
+                        where "table" = '{table}' and source = {text(name)})
+                    and person in (select hash(person_key) from people
+                        where customer_id not in (select customer_id from people
+                            join "landed customers" as known using (person_key)
+                            where known.source = {text(source.customers)}))""",
+            )
 
 
 def _mark_people(landing: Landing, rule: str, customers: str) -> None:
@@ -136,6 +135,40 @@ def flag_order_of_events(landing: Landing) -> None:
                 group by people.customer_no, answers.time_us) as latest
                 on sent.customer_no = latest.customer_no and sent.time_us > latest.time_us
             where not latest.is_granted)""",
+    )
+
+
+def flag_orphans(landing: Landing) -> None:
+    """Flag what refers to a thing that is not in the data at all; it is kept.
+
+    Of a pair in `[[quality.order]]`, a `then` whose `ref_id` no `first` has. Of feedback, a
+    `ref_id` that no order and no event has. What was set aside or withheld is in the data all the
+    same. Where not one reference of a source is known, it speaks of things that the project does
+    not read, and none of its rows is flagged.
+    """
+    orders = 'select order_id as ref_id from "landed orders"'
+    for pair in landing.project.quality.order:
+        things = f"""select ref_id from "landed events" where event = {text(pair.first)}"""
+        if pair.first == PURCHASE:
+            things += f" union all {orders}"
+        _flag_references(landing, "events", f"event = {text(pair.then)}", things)
+    _flag_references(
+        landing, "feedback", "true", f'select ref_id from "landed events" union all {orders}'
+    )
+
+
+def _flag_references(landing: Landing, table: str, condition: str, things: str) -> None:
+    """Flag the rows of `table` whose `ref_id` is not among those of the SQL `things`."""
+    mark(
+        landing.engine,
+        table,
+        ["orphan_reference"],
+        f"""row_id in (
+            with referring as (select row_id, source, ref_id from "landed {table}"
+                    where ref_id is not null and {condition}),
+                found as (select row_id, source, ref_id in ({things}) as is_known from referring)
+            select row_id from found where not coalesce(is_known, false) and source in
+                (select source from found where is_known))""",
     )
 
 

@@ -14,8 +14,8 @@ from collections.abc import Iterable
 import pandas as pd
 
 from cjkit.checks import CjkitError
-from cjkit.cleansing.landing import FILE_SIZE, Landing
-from cjkit.cleansing.rules import IS_CLEAN, RULE, RULES, bits
+from cjkit.cleansing.landing import FILE_SIZE, Landing, extra_columns
+from cjkit.cleansing.rules import IS_CLEAN, RULE, SETS_ASIDE, bits
 from cjkit.engine import DuckDB, column, text
 from cjkit.events import CONTRACT, METRICS, NOTE_KINDS, RETURN, local_midnight_us
 from cjkit.project import Project
@@ -45,17 +45,20 @@ def find_row_faults(landing: Landing, table: str) -> None:
 
     Its columns: `row_id`, `file_no`, `failed` (bits of rules), `time_us`, and 64-bit hashes:
     `person` (missing without one), `record` (of the raw record and the row's line in the mapping),
-    `unique_key` (missing where nothing declares one) and, for events, `content` (of what happened,
-    to whom and where; missing for events that only have a day).
+    `unique_key` (missing where nothing declares one) and, for events, `content` (by which an event
+    is known again: its key, else what happened, to whom and where; missing for events of nobody and
+    those that only have a day).
     """
+    places = _places(landing, table)
     checks = [
-        f"case when {rule.predicate.format_map(_places(landing, table))} then {rule.bit} else 0 end"
-        for rule in RULES
+        f"case when {rule.predicate.format_map(places)} then {rule.bit} else 0 end"
+        for rule in landing.rules
         if rule.predicate is not None and table in rule.tables
     ]
+    key = _key_sql(table)
     content = (
         f"case when coalesce(time_precision, 'second') <> 'day' and person_key is not null "
-        f"then hash(source, person_key, {', '.join(_SAME_EVENT)}) end"
+        f"then coalesce({key}, hash(source, person_key, {', '.join(_SAME_EVENT)})) end"
         if table == "events"
         else "cast(null as ubigint)"
     )
@@ -71,7 +74,7 @@ def find_row_faults(landing: Landing, table: str) -> None:
             case when person_key is not null then hash(person_key) end as person,
             case when source in ({", ".join(kept) or "null"}) then row_id
                 else hash(source, row_rule, record_hash) end as record,
-            {_key_sql(table)} as unique_key, {content} as content
+            {key} as unique_key, {content} as content
         from "landed {table}" """,
     )
     made = landing.files[landing.files["table"] == table].set_index("file_no")
@@ -107,7 +110,7 @@ def _places(landing: Landing, table: str) -> dict[str, str]:
         "is_return": f"event = {text(RETURN)}" if table == "events" else IS_RETURN,
         "metrics": f"({', '.join(map(text, METRICS))})",
         "note_kinds": f"({', '.join(map(text, NOTE_KINDS))})",
-        "absurd": _absurd_sql(landing.engine, table) if table in _SOLD else "",
+        "absurd": _absurd_sql(landing, table) if table in _SOLD else "",
     }
 
 
@@ -115,9 +118,16 @@ def _started_us(project: Project) -> int:
     return local_midnight_us(project.company.started_on, project.project.time_zone)
 
 
-def _absurd_sql(engine: DuckDB, table: str) -> str:
-    """Write the SQL of the amount that no sale of a row's source can reach: 10,000 medians."""
-    found = engine.query(
+def _absurd_sql(landing: Landing, table: str) -> str:
+    """Write the SQL of the amount that no sale of a row's source can reach.
+
+    It is `[quality] absurd_amount` of the project; else 10,000 times the median of the amounts
+    above 0, where a source has 100 or more: beyond any spread of prices that one company has, and
+    not moved by what is absurd itself.
+    """
+    if (declared := landing.project.quality.absurd_amount) is not None:
+        return repr(declared)
+    found = landing.engine.query(
         f"""select source, {ABSURD_TIMES_MEDIAN} * median(revenue) as largest
             from "landed {table}" where revenue > 0 group by source having count(*) >= 100"""
     )
@@ -151,17 +161,41 @@ def mark(engine: DuckDB, table: str, names: Iterable[str], condition: str) -> No
     engine.run(f'update "facts {table}" set failed = failed | {bits(names)} where {condition}')
 
 
-def find_repeated_rows(engine: DuckDB, table: str) -> None:
+def retract(landing: Landing, table: str) -> None:
+    """Mark the rows that their source took back: those of a person up to the time of a tombstone.
+
+    What the source tells of the person later was made again, and stays. A customer record is as old
+    as its `updated_at`, where a mapping gives one. Without a time, of the tombstone or of the row,
+    the row goes. This comes before repeats are looked for, so that a row which was made again is
+    not taken for a copy of one that is gone.
+    """
+    if table not in RULE["retracted"].tables or table == "tombstones":
+        return
+    is_dated = table == "customers" and "updated_at" in extra_columns(landing.engine, table)
+    told_us = "coalesce(epoch_us(rows.updated_at), rows.time_us)" if is_dated else "rows.time_us"
+    mark(
+        landing.engine,
+        table,
+        ["retracted"],
+        f"""row_id in (select rows.row_id from "landed {table}" as rows
+            join "landed tombstones" as gone using (source, person_key)
+            where gone.time_us is null or {told_us} is null or {told_us} <= gone.time_us)""",
+    )
+
+
+def find_repeated_rows(landing: Landing, table: str) -> None:
     """Mark exact repeats of a record, and rows whose key another row already has; the first stays.
 
     A record that stands again in its file is a `duplicate_row`; in another file too, unless it has
     a key. Equal records of a source with `duplicates = "keep"` are none. A key that stands again
-    within a file is a `duplicate_key`; in another file it is the same thing exported twice, a
-    `repeated_export`. Records of customers are not looked at: they are merged by person.
+    within seconds is an event `replayed`. Else a key that stands again within a file is a
+    `duplicate_key`; in another file it is the same thing exported twice, a `repeated_export`. Of a
+    source with `duplicates = "latest"` the last row of a key stays, and those before are
+    `superseded`. Records of customers are not looked at: they are merged by person.
     """
     if table not in RULE["duplicate_row"].tables:
         return
-    facts = f'"facts {table}"'
+    engine, facts = landing.engine, f'"facts {table}"'
     engine.materialize(
         "repeated",
         f"""select row_id, in_file > 1 or (unique_key is null and at_all > 1) as is_repeated from (
@@ -173,6 +207,9 @@ def find_repeated_rows(engine: DuckDB, table: str) -> None:
     )
     repeated = "row_id in (select row_id from repeated where is_repeated)"
     mark(engine, table, ["duplicate_row"], repeated)
+    _find_superseded(landing, table)
+    if table == "events":
+        _find_replays(engine)
     engine.materialize(
         "repeated",
         f"""select row_id, in_file, at_all from (
@@ -189,19 +226,51 @@ def find_repeated_rows(engine: DuckDB, table: str) -> None:
     engine.run("drop table repeated")
 
 
-def find_replays(engine: DuckDB) -> None:
-    """Mark events that repeat the same event of the same person, alike in all, within 5 seconds."""
+def _find_superseded(landing: Landing, table: str) -> None:
+    """Mark all rows of a key but the latest, where a source says that its records change.
+
+    The latest is that with the latest `x_updated_at`, where a mapping gives one, else the last of
+    the last file.
+    """
+    changing = [
+        name for name, source in landing.project.sources.items() if source.duplicates == "latest"
+    ]
+    if not changing:
+        return
+    updated = "x_updated_at"
+    has_time = updated in extra_columns(landing.engine, table)
+    order = f"{updated} desc nulls last, row_id desc" if has_time else "row_id desc"
+    mark(
+        landing.engine,
+        table,
+        ["superseded"],
+        f"""row_id in (select row_id from (
+            select row_id, row_number() over (partition by unique_key order by {order}) as place
+            from (select row_id, unique_key from "facts {table}"
+                where {IS_CLEAN} and unique_key is not null) as facts
+            join "landed {table}" as rows using (row_id)
+            where source in ({", ".join(map(text, changing))})) as ranked where place > 1)""",
+    )
+
+
+def _find_replays(engine: DuckDB) -> None:
+    """Mark events that come again within 5 seconds of themselves.
+
+    Where the source gives an event a key, the key alone says which it is, and a second one at the
+    same instant is left to the rules about keys. Else it is the same event of the same person,
+    alike in all that `_SAME_EVENT` names.
+    """
     mark(
         engine,
         "events",
         ["replayed"],
         f"""row_id in (select row_id from (
-            select row_id, time_us, lag(time_us) over (partition by content
-                order by time_us, row_id) as before_us
+            select row_id, unique_key, time_us - lag(time_us) over (partition by content
+                order by time_us, row_id) as gap_us
             from "facts events" where {IS_CLEAN} and content in
                 (select content from "facts events" where {IS_CLEAN} and content is not null
                     group by content having count(*) > 1)) as neighbours
-            where time_us - before_us <= {_REPLAY_US})""",
+            where gap_us <= {_REPLAY_US} and (gap_us > 0 or unique_key is null))""",
     )
 
 
@@ -209,15 +278,15 @@ def find_bots(engine: DuckDB) -> None:
     """Mark all events of whoever acts as no person does: too fast, or as steadily as a clock.
 
     Too fast are more than 30 events a minute in 3 minutes or more. Steady is an hour of more than
-    60 events of which 9 in 10 follow the one before after the same whole seconds. Events that only
-    have a day are not counted.
+    60 events of which 9 in 10 follow the one before after the same whole seconds. Replayed events
+    count: a machine may ask for one page again and again. Those that only have a day do not.
     """
     engine.materialize(
         "acts",
         f"""select customer_no, time_us from "facts events" as facts
             join (select hash(person_key) as person, customer_no from people) as people
                 using (person)
-            where {IS_CLEAN} and content is not null""",
+            where failed & {SETS_ASIDE & ~RULE["replayed"].bit} = 0 and content is not null""",
     )
     mark(
         engine,
