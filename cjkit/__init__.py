@@ -23,6 +23,7 @@ from cjkit.lifetime_value import (
     measure_cohort_revenue,
     measure_retention,
     predict_value,
+    read_histories,
 )
 from cjkit.paths import measure_flow, measure_transitions, rank_journeys
 from cjkit.report import headline, show
@@ -55,5 +56,6 @@ __all__ = [
     "rank_journeys",
     "rank_moments",
     "rank_pain_points",
+    "read_histories",
     "show",
 ]

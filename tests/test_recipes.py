@@ -118,8 +118,7 @@ def test_cdnow_gives_the_published_parameters_and_the_hold_out_beside_them(recip
     assert test.split.isoformat() == "1997-10-01"
     assert test.fit.table["estimate"].round(3).tolist() == [0.243, 4.414, 0.793, 2.426]
     assert (round(test.predicted.value, 1), test.actual) == (1653.4, 1882)
-    spend = cjkit.fit_spend(log.orders, until=test.split, prior_sd=None)
-    assert spend.table["estimate"].round(2).tolist() == [6.25, 3.74, 15.44]
+    assert test.spend.table["estimate"].round(2).tolist() == [6.25, 3.74, 15.44]
 
 
 @pytest.mark.parametrize("name", NAMES)

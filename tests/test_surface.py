@@ -26,6 +26,7 @@ NAMES = {
     "rank_journeys",
     "rank_moments",
     "rank_pain_points",
+    "read_histories",
     "show",
 }
 

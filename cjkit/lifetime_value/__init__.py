@@ -9,8 +9,8 @@ that this module serves.
 from cjkit.lifetime_value.backtest import Backtest, backtest_purchases
 from cjkit.lifetime_value.comparison import Comparison, Tracking
 from cjkit.lifetime_value.estimation import Estimate
-from cjkit.lifetime_value.histories import Histories, Obstacle
-from cjkit.lifetime_value.models import PurchaseModel, SpendModel
+from cjkit.lifetime_value.histories import Histories, Obstacle, read_histories
+from cjkit.lifetime_value.purchase_model import PurchaseModel
 from cjkit.lifetime_value.purchases import (
     PurchaseFit,
     PurchaseOutlook,
@@ -21,6 +21,7 @@ from cjkit.lifetime_value.retention import Retention, RetentionCurve, measure_re
 from cjkit.lifetime_value.revenue import CohortRevenue, measure_cohort_revenue
 from cjkit.lifetime_value.simulation import Interval
 from cjkit.lifetime_value.spend import SpendFit, fit_spend
+from cjkit.lifetime_value.spend_model import SpendModel
 from cjkit.lifetime_value.value import Value, predict_value
 
 __all__ = [
@@ -47,4 +48,5 @@ __all__ = [
     "measure_retention",
     "predict_purchases",
     "predict_value",
+    "read_histories",
 ]

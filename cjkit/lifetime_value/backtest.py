@@ -26,7 +26,7 @@ from cjkit.lifetime_value.purchases import (
     MOST_REPEATS_SHOWN,
     Model,
     PurchaseFit,
-    fit_histories,
+    fit_purchases,
 )
 from cjkit.lifetime_value.simulation import UNKNOWN, Interval, simulate_totals
 from cjkit.lifetime_value.spend import SpendFit, fit_spend
@@ -75,6 +75,8 @@ class Backtest:
         customer, and the share who bought at all beside its predicted probability.
     fit : PurchaseFit
         The model, fitted before `split`.
+    spend : SpendFit
+        Likewise; its obstacle says why it could not be fitted.
     obstacle : Obstacle or None
     method : str
     sql : tuple of str
@@ -92,6 +94,7 @@ class Backtest:
     by_repeats: Comparison
     deciles: Comparison
     fit: PurchaseFit
+    spend: SpendFit
     obstacle: Obstacle | None
     method: str
     sql: tuple[str, ...]
@@ -177,16 +180,16 @@ def backtest_purchases(
     start = _find_split(orders, end) if split is None else parse_day(split, name="split")
     if start >= end:
         raise CjkitError(f"split={start.isoformat()!r} must be before until={end.isoformat()!r}.")
-    histories = read_histories(orders, start, then=end)
-    fit = fit_histories(histories, model=model, unit=step, prior_sd=prior_sd)
-    spend = fit_spend(orders, until=start, prior_sd=prior_sd)
+    histories = read_histories(orders, until=start, then=end)
+    fit = fit_purchases(histories, model=model, unit=step, prior_sd=prior_sd)
+    spend = fit_spend(histories, prior_sd=prior_sd)
     horizon = pd.Timedelta(end - start) / step
     later = histories.table["later_purchases"].to_numpy(float)
     weights = histories.table["customers"].to_numpy(float)
     money = spend if spend.obstacle is None else None
     bought, brought = UNKNOWN, UNKNOWN
     if fit.obstacle is None:
-        bought, brought = simulate_totals(fit, money, steps=1, step=horizon, seed=seed)
+        bought, brought = simulate_totals(fit, money, steps=1, step=horizon, seed=seed)[0]
     scored = _score(fit, money, horizon)
     tracking = _track(orders, fit, end)
     return Backtest(
@@ -202,9 +205,10 @@ def backtest_purchases(
         by_repeats=_by_repeats(scored, histories.sql),
         deciles=_by_decile(scored, histories.sql),
         fit=fit,
+        spend=spend,
         obstacle=fit.obstacle,
         method=fit.method,
-        sql=(*fit.sql, *spend.sql, *tracking.sql),
+        sql=(*spend.sql, *tracking.sql),
     )
 
 
@@ -270,21 +274,21 @@ def _compare_rules(fit: PurchaseFit, horizon: float, scored: pd.DataFrame) -> pd
     return pd.DataFrame(rows, columns=columns)
 
 
-def _by_repeats(scored: pd.DataFrame, sql: str) -> Comparison:
+def _by_repeats(scored: pd.DataFrame, sql: tuple[str, ...]) -> Comparison:
     most = MOST_REPEATS_SHOWN
     table = _average(scored, "repeats", scored["repeats"].clip(upper=most))
     table["repeats"] = [f"{most}+" if k == most else str(k) for k in table["repeats"]]
-    return Comparison(table, "purchases", "repeats", COUNTS, (sql,))
+    return Comparison(table, "purchases", "repeats", COUNTS, sql)
 
 
-def _by_decile(scored: pd.DataFrame, sql: str) -> Comparison:
+def _by_decile(scored: pd.DataFrame, sql: tuple[str, ...]) -> Comparison:
     """Compare tenths of the customers by what was predicted; equal predictions are never parted."""
     ranked = scored.sort_values("predicted", ascending=False)
     reached = ranked.groupby("predicted", sort=False)["customers"].sum().cumsum()
     before = reached.shift(fill_value=0) / max(reached.max(), 1) if len(reached) else reached
     decile = (ranked["predicted"].map(before) * 10).astype(int) + 1
     table = _average(ranked, "decile", decile)
-    return Comparison(table, "purchases", "decile", COUNTS, (sql,))
+    return Comparison(table, "purchases", "decile", COUNTS, sql)
 
 
 def _average(scored: pd.DataFrame, name: str, group: pd.Series[int]) -> pd.DataFrame:
@@ -312,12 +316,12 @@ def _track(orders: Table, fit: PurchaseFit, until: datetime.date) -> Tracking:
     """Follow the repeat purchases of the calibration's customers from the first day on."""
     split = fit.until
     sql = f"""
-        select local_date, count(*) as buyers,
-            sum(case when local_date = first_day then 1 else 0 end) as new_buyers
+        select days.local_date, count(*) as buyers,
+            sum(case when days.local_date = known.first_day then 1 else 0 end) as new_buyers
         from ({purchase_days_sql(orders, until)}) as days
-        where first_day < {day(split)}
-        group by local_date
-        order by local_date"""
+        join {fit.histories.customers} as known on days.customer_id = known.customer_id
+        group by days.local_date
+        order by days.local_date"""
     daily = orders.engine.query(sql)
     columns = [
         "until_day",

@@ -31,7 +31,7 @@ class Obstacle:
 
 @dataclass(frozen=True, eq=False)
 class Histories:
-    """Distinct purchase histories.
+    """What customers had bought before a day: each on the engine, and here how many are alike.
 
     Attributes
     ----------
@@ -39,14 +39,21 @@ class Histories:
         `repeats` (purchase days after the first), `first_day`, `last_day`, `later_purchases`
         (purchase days from `until` on), `customers` who share all of these, `repeat_spend` and
         `later_spend` (money of those customers together on those days, returns left out).
+    customers : Table
+        On the engine, one row for each customer: `customer_id`, `repeats`, `first_day`, `last_day`,
+        `spend` (of all purchase days), `repeat_spend`, `later_purchases`, `later_spend`.
     until : date
         The day after the last day of the histories.
-    sql : str
+    kept_share : float
+        Revenue net of returns as a share of revenue before them.
+    sql : tuple of str
     """
 
     table: pd.DataFrame
+    customers: Table
     until: datetime.date
-    sql: str
+    kept_share: float
+    sql: tuple[str, ...]
 
     def times(self, unit: pd.Timedelta) -> tuple[Floats, Floats, Floats]:
         """Return `repeats`, `recency` and `age` in `unit`s.
@@ -55,61 +62,90 @@ class Histories:
         `until`.
         """
         end = pd.Timestamp(self.until) - pd.Timedelta(days=1)
-        first, last = pd.to_datetime(self.table["first_day"]), self.table["last_day"]
+        first, last = self.table["first_day"], self.table["last_day"]
         return (
             self.table["repeats"].to_numpy(float),
             (last - first).to_numpy() / unit.to_timedelta64(),
             (end - first).to_numpy() / unit.to_timedelta64(),
         )
 
+    def only(self, table: pd.DataFrame) -> Histories:
+        """Return the same for some of the customers, whose distinct histories are `table`."""
+        return Histories(table, self.customers, self.until, self.kept_share, self.sql)
+
 
 def read_histories(
-    orders: Table, until: datetime.date, *, then: datetime.date | None = None
+    orders: Table,
+    *,
+    until: str | datetime.date | None = None,
+    then: datetime.date | None = None,
 ) -> Histories:
-    """Group the customers who bought before `until` by their history, in one statement.
+    """Group the orders by customer, and the customers who bought before `until` by history.
+
+    The orders are grouped once: what every later step asks of a customer is kept on the engine.
 
     Parameters
     ----------
     orders : Table
         Reads `customer_id`, `local_date`, `revenue`, `is_return`.
-    until : date
-        Histories end before this day.
+    until : str or date, optional
+        Histories end before this day; default the day after the last purchase.
     then : date, optional
         What the same customers bought from `until` up to, not with, this day is counted beside.
+
+    Returns
+    -------
+    Histories
+
+    Raises
+    ------
+    CjkitError
+        When `until` is no day, or is not given and nobody bought.
     """
+    end = end_of(orders, until)
+    customers_sql = _customers_sql(orders, end, then or end)
+    name = f"{orders.name} by customer before {end} and until {then or end}"
+    customers = orders.engine.materialize(name, customers_sql)
     sql = f"""
         select repeats, first_day, last_day, later_purchases, count(*) as customers,
             sum(repeat_spend) as repeat_spend, sum(later_spend) as later_spend
-        from ({customers_sql(orders, until, then)}) as customers
+        from {customers}
         group by repeats, first_day, last_day, later_purchases
         order by repeats, first_day, last_day, later_purchases"""
+    kept_sql = f"""
+        select sum(revenue) as net,
+            sum(case when not coalesce(is_return, false) then revenue end) as gross
+        from {orders} where customer_id is not null and local_date < {day(end)}"""
     table = orders.engine.query(sql)
-    for day in ("first_day", "last_day"):
-        table[day] = pd.to_datetime(table[day])
-    return Histories(table, until, sql)
+    for first_or_last in ("first_day", "last_day"):
+        table[first_or_last] = pd.to_datetime(table[first_or_last])
+    kept = orders.engine.query(kept_sql).iloc[0]
+    share = float(kept["net"] / kept["gross"]) if kept["gross"] > 0 else float("nan")
+    return Histories(table, customers, end, share, (customers_sql, sql, kept_sql))
 
 
-def customers_sql(orders: Table, until: datetime.date, then: datetime.date | None = None) -> str:
+def _customers_sql(orders: Table, until: datetime.date, then: datetime.date) -> str:
     """Write the SQL of one row for each customer who bought before `until`."""
     start = day(until)
     return f"""
-        select customer_id, first_day,
+        select customer_id, min(local_date) as first_day,
             max(case when local_date < {start} then local_date end) as last_day,
             count(case when local_date < {start} then 1 end) - 1 as repeats,
-            greatest(sum(case when local_date > first_day and local_date < {start}
+            sum(case when local_date < {start} then revenue else 0 end) as spend,
+            greatest(sum(case when purchase_no > 1 and local_date < {start}
                 then revenue else 0 end), 0) as repeat_spend,
             count(case when local_date >= {start} then 1 end) as later_purchases,
             sum(case when local_date >= {start} then revenue else 0 end) as later_spend
-        from ({purchase_days_sql(orders, then or until)}) as days
-        where first_day < {start}
-        group by customer_id, first_day"""
+        from ({purchase_days_sql(orders, then)}) as days
+        group by customer_id
+        having min(local_date) < {start}"""
 
 
 def purchase_days_sql(orders: Table, until: datetime.date) -> str:
     """Write the SQL of one row for each purchase day of each customer before `until`."""
     return f"""
         select customer_id, local_date, coalesce(sum(revenue), 0) as revenue,
-            min(local_date) over (partition by customer_id) as first_day
+            row_number() over (partition by customer_id order by local_date) as purchase_no
         from {orders}
         where customer_id is not null and not coalesce(is_return, false)
             and local_date < {day(until)}
@@ -121,22 +157,22 @@ def day(value: datetime.date) -> str:
     return f"cast({text(value.isoformat())} as date)"
 
 
-def end_of(orders: Table, until: str | datetime.date | None) -> datetime.date:
-    """Return `until` as a date or, where it is not given, the day after the last purchase.
+def end_of(table: Table, until: str | datetime.date | None) -> datetime.date:
+    """Return `until` as a date or, where it is not given, the day after the last row's.
 
     Raises
     ------
     CjkitError
-        When `until` is no day, or is not given and there is no purchase.
+        When `until` is no day, or is not given and there is no row of a known customer.
     """
     if until is not None:
         return parse_day(until, name="until")
-    found = orders.engine.query(
-        f"select max(local_date) as last_day from {orders} where customer_id is not null"
+    found = table.engine.query(
+        f"select max(local_date) as last_day from {table} where customer_id is not null"
     )
     last = pd.Timestamp(found["last_day"].iloc[0])
     if pd.isna(last):
-        raise CjkitError(f"Table {orders.name!r} has no purchase of a known customer.")
+        raise CjkitError(f"Table {table.name!r} has no row of a known customer.")
     return last.date() + datetime.timedelta(days=1)
 
 

@@ -11,12 +11,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from cjkit.checks import CjkitError, one_of, parse_duration
-from cjkit.engine import Table
 from cjkit.labels import Language, format_number, format_percent, label
 from cjkit.lifetime_value.comparison import Comparison
 from cjkit.lifetime_value.estimation import Estimate
-from cjkit.lifetime_value.histories import Histories, Obstacle, end_of, read_histories
-from cjkit.lifetime_value.models import PurchaseModel, estimate_purchases
+from cjkit.lifetime_value.histories import Histories, Obstacle
+from cjkit.lifetime_value.purchase_model import PurchaseModel, estimate_purchases
 from cjkit.plots.heat import draw_heat
 from cjkit.statistics import Floats, wilson_interval
 
@@ -115,28 +114,23 @@ class PurchaseFit:
 
 
 def fit_purchases(
-    orders: Table,
+    histories: Histories,
     *,
     model: Model = "bg_nbd",
-    until: str | datetime.date | None = None,
-    unit: str = "1W",
+    unit: str | pd.Timedelta = "1W",
     prior_sd: float | None = 2.0,
 ) -> PurchaseFit:
-    """Fit how often customers buy and when they stop, from what they bought before `until`.
+    """Fit how often customers buy and when they stop, by maximum likelihood.
 
-    One statement groups the customers by history: purchase days after the first, first day and last
-    day (local days; several orders on a day are one purchase, returns are none, guests are left
-    out). The likelihood is maximised over these weighted histories.
+    The likelihood is that of each distinct history, weighted by the customers who share it.
 
     Parameters
     ----------
-    orders : Table
-        Reads `customer_id`, `local_date`, `revenue`, `is_return`.
+    histories : Histories
+        As `read_histories` groups them.
     model : {'bg_nbd', 'mbg_nbd'}
         Whether customers may stop after each repeat only, or after the first purchase too.
-    until : str or date, optional
-        The day after the last day seen; default the day after the last purchase.
-    unit : str, default '1W'
+    unit : str or Timedelta, default '1W'
         The unit of time of the parameters, such as '1W' or '1D'. Forecasts do not depend on it.
     prior_sd : float or None, default 2.0
         The width of a weak prior on the logarithms of the parameters, for small samples; None gives
@@ -155,19 +149,9 @@ def fit_purchases(
     """
     one_of("model", model, MODELS)
     step = parse_duration(unit, name="unit")
-    if prior_sd is not None and not prior_sd > 0:
-        raise CjkitError(f"prior_sd={prior_sd!r} must be above zero, or None for no prior.")
-    return fit_histories(
-        read_histories(orders, end_of(orders, until)), model=model, unit=step, prior_sd=prior_sd
-    )
-
-
-def fit_histories(
-    histories: Histories, *, model: Model, unit: pd.Timedelta, prior_sd: float | None
-) -> PurchaseFit:
-    """Fit the purchase model to histories that are already here."""
+    check_prior(prior_sd)
     weights = histories.table["customers"].to_numpy(float)
-    repeats, recency, age = histories.times(unit)
+    repeats, recency, age = histories.times(step)
     customers, again = int(weights.sum()), int(weights[repeats > 0].sum())
     estimate, obstacle = None, None
     if again < FEWEST_REPEAT_CUSTOMERS:
@@ -186,7 +170,7 @@ def fit_histories(
         table=describe(estimate),
         model=model,
         until=histories.until,
-        unit=unit,
+        unit=step,
         prior_sd=prior_sd,
         customers=customers,
         repeat_customers=again,
@@ -197,8 +181,14 @@ def fit_histories(
         obstacle=obstacle,
         method="maximum likelihood on weighted histories"
         + (f", normal prior of sd {prior_sd:g} on log-parameters" if prior_sd else ""),
-        sql=(histories.sql,),
+        sql=histories.sql,
     )
+
+
+def check_prior(prior_sd: float | None) -> None:
+    """Refuse a prior that is none."""
+    if prior_sd is not None and not prior_sd > 0:
+        raise CjkitError(f"prior_sd={prior_sd!r} must be above zero, or None for no prior.")
 
 
 def make_model(values: Floats, model: Model) -> PurchaseModel:
@@ -229,7 +219,7 @@ def _check(
     repeats: Floats,
     age: Floats,
     weights: Floats,
-    sql: str,
+    sql: tuple[str, ...],
 ) -> Comparison:
     """Count customers by repeats, observed and expected; the last group holds all with more."""
     most = MOST_REPEATS_SHOWN
@@ -248,7 +238,7 @@ def _check(
             "predicted_customers": expected,
         }
     )
-    return Comparison(table, "customers", "repeats", {"actual_customers": ()}, (sql,))
+    return Comparison(table, "customers", "repeats", {"actual_customers": ()}, sql)
 
 
 def _reason(obstacle: Obstacle | None) -> str:

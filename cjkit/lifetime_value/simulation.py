@@ -9,14 +9,17 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from cjkit.lifetime_value.models import PurchaseModel, SpendModel
+from cjkit.lifetime_value.purchase_model import PurchaseModel
 from cjkit.lifetime_value.purchases import PurchaseFit, make_model
 from cjkit.lifetime_value.spend import SpendFit, make_spend_model
+from cjkit.lifetime_value.spend_model import SpendModel
 from cjkit.statistics import Floats
 
 DRAWS = 1_000
 MOST_SIMULATED = 1_000
+Places = NDArray[np.intp]
 
 
 class Interval(NamedTuple):
@@ -42,17 +45,19 @@ def simulate_totals(
     step: float,
     rate: float = 0.0,
     seed: int = 0,
-) -> tuple[Interval, Interval]:
-    """Return the purchases and the money of all customers in `steps` steps after their histories.
+    groups: Places | None = None,
+) -> list[tuple[Interval, Interval]]:
+    """Return the purchases and the money of customers in `steps` steps after their histories.
 
     A purchase of the k-th step counts `(1 + rate)^-k` of its money. `step` is in the unit of the
-    purchase model. Without a spend model the money is unknown.
+    purchase model. Without a spend model the money is unknown. `groups` numbers the group, from 0,
+    of each row of the histories: each group has its own pair; without it all are one group.
 
     Notes
     -----
     Each draw takes parameters from their uncertainty and simulates customers with them. Of many
-    customers a sample is simulated: the expectation under the drawn parameters is scaled up by the
-    number of customers, what chance adds to it by the square root.
+    customers of a group a sample is simulated: the expectation under the drawn parameters is scaled
+    up by the number of customers, what chance adds to it by the square root.
     """
     rng = np.random.default_rng(seed)
     table = purchases.histories.table
@@ -60,39 +65,58 @@ def simulate_totals(
     weights = table["customers"].to_numpy(float)
     spent = table["repeat_spend"].to_numpy(float) / weights
     horizon, money = steps * step, spend.fitted if spend is not None else None
+    group_of = np.zeros(len(table), np.intp) if groups is None else groups
 
     expected = purchases.fitted.expected_purchases(horizon, *history)
     discounted = purchases.fitted.discounted_purchases(step, steps, rate, *history)
-    exact = np.array([weights @ expected, weights @ _worth(discounted, money, history[0], spent)])
+    exact = _sums(expected, _worth(discounted, money, history[0], spent), group_of, weights)
 
-    places = _sample(weights, rng)
-    scale = weights.sum() / len(places)
+    places = _sample(weights, group_of, rng)
+    group_of = group_of[places]
+    scale = np.bincount(groups, weights)[:, None] if groups is not None else weights.sum()
+    scale = scale / np.bincount(group_of)[:, None]
     history = (history[0][places], history[1][places], history[2][places])
     spent, expected, discounted = spent[places], expected[places], discounted[places]
     # The part of an expected purchase that discounting leaves hardly depends on the parameters.
     kept = np.divide(discounted, expected, where=expected > 0, out=np.ones_like(expected))
-    centre = np.array([expected.sum(), _worth(discounted, money, history[0], spent).sum()])
+    centre = _sums(expected, _worth(discounted, money, history[0], spent), group_of)
 
-    discount = (1 + rate) ** -np.arange(1.0, steps + 1)
-    totals = np.empty((DRAWS, 2))
+    totals = np.empty((DRAWS, *exact.shape))
     for place, (model, drawn) in enumerate(_draw_models(purchases, spend, rng)):
-        counts = model.simulate(step, steps, *history, rng)
-        bought = counts.sum(axis=1)
-        happened = np.array([bought.sum(), np.nan])
+        bought = model.simulate(horizon, 1, *history, rng)[:, 0]
+        brought = np.full(len(bought), np.nan)
         if drawn is not None:
-            amounts = rng.gamma(drawn.p * bought) / drawn.draw_rates(history[0], spent, rng)
-            happened[1] = amounts @ (counts @ discount / np.maximum(bought, 1))
-        if scale > 1:
-            mean = model.expected_purchases(horizon, *history)
-            worth = _worth(mean * kept, drawn, history[0], spent)
-            under = np.array([mean.sum(), worth.sum()])
-            happened = exact * under / centre + (happened - under) * np.sqrt(scale)
-        totals[place] = happened
+            rates = drawn.draw_rates(history[0], spent, rng)
+            brought = kept * rng.gamma(drawn.p * bought) / rates
+        happened = _sums(bought, brought, group_of)
+        mean = model.expected_purchases(horizon, *history)
+        under = _sums(mean, _worth(mean * kept, drawn, history[0], spent), group_of)
+        # Where all customers are simulated, the scale is 1 and this is what happened to them.
+        ratio = np.divide(under, centre, where=centre != 0, out=np.ones_like(centre))
+        totals[place] = np.where(
+            scale > 1, exact * ratio + (happened - under) * np.sqrt(scale), happened
+        )
     low, high = np.quantile(totals, [0.025, 0.975], axis=0)
-    bought, brought = (
-        Interval(*map(float, figures)) for figures in zip(exact, low, high, strict=True)
+    return [
+        (
+            Interval(*map(float, (exact[group, 0], low[group, 0], high[group, 0]))),
+            Interval(*map(float, (exact[group, 1], low[group, 1], high[group, 1]))),
+        )
+        for group in range(len(exact))
+    ]
+
+
+def _sums(
+    bought: Floats | NDArray[np.int64],
+    brought: Floats,
+    group_of: Places,
+    weights: Floats | None = None,
+) -> Floats:
+    """Sum purchases and money by group: groups x 2."""
+    of_each = 1.0 if weights is None else weights
+    return np.stack(
+        [np.bincount(group_of, figures * of_each) for figures in (bought, brought)], axis=1
     )
-    return bought, brought
 
 
 def _worth(purchases: Floats, money: SpendModel | None, repeats: Floats, spent: Floats) -> Floats:
@@ -102,12 +126,17 @@ def _worth(purchases: Floats, money: SpendModel | None, repeats: Floats, spent: 
     return purchases * money.expected_spend(repeats, spent)
 
 
-def _sample(weights: Floats, rng: np.random.Generator) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
-    """Return the place of each customer's history, or of a sample where there are many."""
-    places = np.arange(len(weights))
-    if weights.sum() <= MOST_SIMULATED:
-        return np.repeat(places, weights.astype(int))
-    return rng.choice(places, MOST_SIMULATED, p=weights / weights.sum())
+def _sample(weights: Floats, group_of: Places, rng: np.random.Generator) -> Places:
+    """Return the place of each customer's history, or of a sample of a group that is large."""
+    sampled = []
+    for group in range(int(group_of.max(initial=0)) + 1):
+        places = np.flatnonzero(group_of == group)
+        own = weights[places]
+        if own.sum() <= MOST_SIMULATED:
+            sampled.append(np.repeat(places, own.astype(int)))
+        else:
+            sampled.append(rng.choice(places, MOST_SIMULATED, p=own / own.sum()))
+    return np.concatenate(sampled)
 
 
 def _draw_models(

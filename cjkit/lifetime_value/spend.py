@@ -11,16 +11,16 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from cjkit.checks import CjkitError
-from cjkit.engine import Table
 from cjkit.labels import Language, format_money, format_number, label
 from cjkit.lifetime_value.estimation import Estimate
-from cjkit.lifetime_value.histories import Obstacle, customers_sql, day, end_of
-from cjkit.lifetime_value.models import SpendModel, estimate_spend
+from cjkit.lifetime_value.histories import Histories, Obstacle
 from cjkit.lifetime_value.purchases import (
     FEWEST_REPEAT_CUSTOMERS,
     PARAMETER_FORMATS,
+    check_prior,
     describe,
 )
+from cjkit.lifetime_value.spend_model import SpendModel, estimate_spend
 from cjkit.plots.columns import draw_density
 from cjkit.statistics import Floats
 
@@ -132,13 +132,8 @@ class SpendFit:
         return self.distribution.plot(ax=ax, language=language)
 
 
-def fit_spend(
-    orders: Table,
-    *,
-    until: str | datetime.date | None = None,
-    prior_sd: float | None = 2.0,
-) -> SpendFit:
-    """Fit how much customers spend on a purchase day, from their repeat purchases before `until`.
+def fit_spend(histories: Histories, *, prior_sd: float | None = 2.0) -> SpendFit:
+    """Fit how much customers spend on a purchase day, from their repeat purchases.
 
     A customer's mean is the revenue of all purchase days after the first (returns left out) over
     their number. Customers are grouped by repeats and by mean in classes of half a percent, each
@@ -146,10 +141,8 @@ def fit_spend(
 
     Parameters
     ----------
-    orders : Table
-        Reads `customer_id`, `local_date`, `revenue`, `is_return`.
-    until : str or date, optional
-        The day after the last day seen; default the day after the last purchase.
+    histories : Histories
+        As `read_histories` groups them.
     prior_sd : float or None, default 2.0
         As in `fit_purchases`.
 
@@ -159,22 +152,15 @@ def fit_spend(
         With fewer than 50 such customers, without a proper maximum, or where the mean would be
         infinite (q of 1 or less), it is not fitted and its `obstacle` says why.
     """
-    if prior_sd is not None and not prior_sd > 0:
-        raise CjkitError(f"prior_sd={prior_sd!r} must be above zero, or None for no prior.")
-    end = end_of(orders, until)
-    means_sql = f"""
+    check_prior(prior_sd)
+    sql = f"""
         select repeats, count(*) as customers, avg(log_mean) as log_mean
         from (select repeats,
                 ln(case when repeat_spend > 0 then repeat_spend / repeats end) as log_mean
-            from ({customers_sql(orders, end)}) as customers where repeats > 0) as means
+            from {histories.customers} where repeats > 0) as means
         group by repeats, floor(log_mean * {BINS_PER_LOG})
         order by repeats, log_mean"""
-    kept_sql = f"""
-        select sum(revenue) as net,
-            sum(case when not coalesce(is_return, false) then revenue end) as gross
-        from {orders} where customer_id is not null and local_date < {day(end)}"""
-    classes = orders.engine.query(means_sql)
-    kept = orders.engine.query(kept_sql).iloc[0]
+    classes = histories.customers.engine.query(sql)
     is_worthless = classes["log_mean"].isna()
     left_out = classes.loc[is_worthless, "customers"].sum()
     classes = classes[~is_worthless]
@@ -185,18 +171,18 @@ def fit_spend(
     estimate, obstacle = _estimate(repeats, means, weights, prior_sd)
     return SpendFit(
         table=describe(estimate),
-        until=end,
+        until=histories.until,
         prior_sd=prior_sd,
         customers=int(weights.sum()),
         left_out=int(left_out),
         correlation=_correlation(repeats, means, weights),
-        kept_share=float(kept["net"] / kept["gross"]) if kept["gross"] > 0 else float("nan"),
+        kept_share=histories.kept_share,
         distribution=_distribution(estimate, repeats, means, weights),
         estimate=estimate,
         obstacle=obstacle,
         method="maximum likelihood on weighted classes of mean spend"
         + (f", normal prior of sd {prior_sd:g} on log-parameters" if prior_sd else ""),
-        sql=(means_sql, kept_sql),
+        sql=(*histories.sql, sql),
     )
 
 

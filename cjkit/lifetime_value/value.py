@@ -6,13 +6,14 @@ import datetime
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
 from cjkit.checks import CjkitError, parse_duration
 from cjkit.engine import Table
 from cjkit.labels import Language, format_money, format_number, format_percent, label
-from cjkit.lifetime_value.histories import Obstacle, customers_sql
+from cjkit.lifetime_value.histories import Obstacle
 from cjkit.lifetime_value.purchases import PurchaseFit
 from cjkit.lifetime_value.simulation import DRAWS, UNKNOWN, Interval, simulate_totals
 from cjkit.lifetime_value.spend import SpendFit
@@ -30,8 +31,8 @@ class Value:
     table : DataFrame, one row for each decile of value, the most valuable first
         `decile` from 1 (customers of equal value stay together), `customers`,
         `expected_purchases`, `predicted_value` of all of them, `value_per_customer`,
-        `value_share` of the total, and `buy_probability`, the mean probability of a purchase within
-        the window. Empty where a model is not fitted.
+        `value_share` of the total, and `churn_risk`, the mean probability of no purchase within the
+        window. Empty where a model is not fitted.
     customers : int
     purchases : Interval
         Expected purchase days of all customers.
@@ -44,12 +45,15 @@ class Value:
     annual_discount : float
         The interest of a year; a purchase counts at the end of its month.
     within : Timedelta
-        The window of `buy_probability`.
+        The window of `churn_risk`.
     until : date
     scores : Table or None
         On the engine, one row for each customer: `customer_id`, `repeats`, `first_day`, `last_day`,
-        `expected_purchases`, `buy_probability`, `expected_spend` (of a purchase day, before
-        returns) and `predicted_value`.
+        `spend` so far (before returns), `expected_purchases`, `churn_risk`, `expected_spend` (of a
+        purchase day, before returns), `predicted_value`, and `value_if_recent`: what it would be
+        had a repeat customer's last purchase been on the last day.
+    purchase_fit : PurchaseFit
+    spend_fit : SpendFit
     obstacle : Obstacle or None
         Why there is no forecast.
     method : str
@@ -62,7 +66,7 @@ class Value:
             "predicted_value",
             "value_per_customer",
             "value_share",
-            "buy_probability",
+            "churn_risk",
         )
     }
 
@@ -76,6 +80,8 @@ class Value:
     within: pd.Timedelta
     until: datetime.date
     scores: Table | None
+    purchase_fit: PurchaseFit
+    spend_fit: SpendFit
     obstacle: Obstacle | None
     method: str
     sql: tuple[str, ...]
@@ -116,7 +122,6 @@ class Value:
 
 
 def predict_value(
-    orders: Table,
     purchases: PurchaseFit,
     spend: SpendFit,
     *,
@@ -138,10 +143,9 @@ def predict_value(
 
     Parameters
     ----------
-    orders : Table
-        The orders that both models were fitted to.
     purchases : PurchaseFit
     spend : SpendFit
+        Fitted to the same histories.
     months : int, default 12
         How far ahead, in months of 365.25 / 12 days.
     margin : float, default 1.0
@@ -149,7 +153,7 @@ def predict_value(
     annual_discount : float, default 0.1
         0 or more; .1 makes money of a year ahead worth 1 / 1.1.
     within : str or Timedelta, default '90D'
-        The window of `buy_probability`.
+        The window of `churn_risk`.
     name : str, default 'value_scores'
         The name of the table `scores` on the engine.
     seed : int, default 0
@@ -170,7 +174,7 @@ def predict_value(
     if purchases.until != spend.until:
         raise CjkitError(
             f"The purchase model ends at {purchases.until} and the spend model at {spend.until}: "
-            "fit both with the same `until`."
+            "fit both to the same histories."
         )
     settings: dict[str, Any] = {
         "customers": purchases.customers,
@@ -179,39 +183,47 @@ def predict_value(
         "annual_discount": annual_discount,
         "within": window,
         "until": purchases.until,
+        "purchase_fit": purchases,
+        "spend_fit": spend,
         "obstacle": purchases.obstacle or spend.obstacle,
         "method": f"{purchases.method}; intervals: {DRAWS} parameter draws with simulation",
     }
     if settings["obstacle"] is not None:
         empty = pd.DataFrame(columns=["decile", "customers", *Value.counts["customers"]])
         unknown: dict[str, Any] = {"purchases": UNKNOWN, "total": UNKNOWN, "scores": None}
-        return Value(table=empty, sql=(*purchases.sql, *spend.sql), **unknown, **settings)
+        return Value(table=empty, sql=spend.sql, **unknown, **settings)
 
+    engine = purchases.histories.customers.engine
     unit = purchases.unit
     step, rate = MONTH / unit, (1 + annual_discount) ** (1 / 12) - 1
-    history = purchases.histories.times(unit)
-    scored = purchases.histories.table[["repeats", "first_day", "last_day"]].assign(
-        expected_purchases=purchases.fitted.expected_purchases(months * step, *history),
-        buy_probability=purchases.fitted.buy_probability(window / unit, *history),
-        discounted_purchases=purchases.fitted.discounted_purchases(step, months, rate, *history),
+    repeats, recency, age = purchases.histories.times(unit)
+    recent = np.where(repeats > 0, age, 0)
+    fitted = purchases.fitted
+    keys = ["repeats", "first_day", "last_day"]
+    scored = purchases.histories.table[keys].assign(
+        expected_purchases=fitted.expected_purchases(months * step, repeats, recency, age),
+        churn_risk=1 - fitted.buy_probability(window / unit, repeats, recency, age),
+        discounted=fitted.discounted_purchases(step, months, rate, repeats, recency, age),
+        if_recent=fitted.discounted_purchases(step, months, rate, repeats, recent, age),
     )
-    orders.engine.add(f"{name}_of_histories", scored)
+    # Histories that a back-test tells apart by what came later are one here.
+    of_histories = engine.add(f"{name} of histories", scored.drop_duplicates(keys))
     worth = margin * spend.kept_share
-    scores_sql = _scores_sql(orders, spend, f"{name}_of_histories", worth)
-    scores = orders.engine.materialize(name, scores_sql)
+    scores_sql = _scores_sql(purchases.histories.customers, of_histories, spend, worth)
+    scores = engine.materialize(name, scores_sql)
     deciles_sql = _deciles_sql(scores)
-    table = orders.engine.query(deciles_sql)
+    table = engine.query(deciles_sql)
     table["value_per_customer"] = table["predicted_value"] / table["customers"]
     table["value_share"] = table["predicted_value"] / table["predicted_value"].sum()
     bought, brought = simulate_totals(
         purchases, spend, steps=months, step=step, rate=rate, seed=seed
-    )
+    )[0]
     return Value(
         table=table[["decile", "customers", *Value.counts["customers"]]],
         purchases=bought,
         total=brought.times(worth),
         scores=scores,
-        sql=(*purchases.sql, *spend.sql, scores_sql, deciles_sql),
+        sql=(*spend.sql, scores_sql, deciles_sql),
         **settings,
     )
 
@@ -225,7 +237,7 @@ def _check_options(months: int, margin: float, annual_discount: float) -> None:
         raise CjkitError(f"annual_discount={annual_discount!r} must be 0 or more, such as 0.1.")
 
 
-def _scores_sql(orders: Table, spend: SpendFit, scored: str, worth: float) -> str:
+def _scores_sql(customers: Table, scored: Table, spend: SpendFit, worth: float) -> str:
     """Write the SQL that gives each customer the scores of their history.
 
     The expected spend is `SpendModel.expected_spend` as arithmetic: it needs the customer's money,
@@ -238,12 +250,12 @@ def _scores_sql(orders: Table, spend: SpendFit, scored: str, worth: float) -> st
     )
     return f"""
         select customers.customer_id, customers.repeats, customers.first_day, customers.last_day,
-            scored.expected_purchases, scored.buy_probability,
+            customers.spend, scored.expected_purchases, scored.churn_risk,
             {expected_spend} as expected_spend,
-            {worth!r} * scored.discounted_purchases * {expected_spend}
-                as predicted_value
-        from ({customers_sql(orders, spend.until)}) as customers
-        join {Table(orders.engine, scored)} as scored
+            {worth!r} * scored.discounted * {expected_spend} as predicted_value,
+            {worth!r} * scored.if_recent * {expected_spend} as value_if_recent
+        from {customers} as customers
+        join {scored} as scored
             on customers.repeats = scored.repeats
             and customers.first_day = cast(scored.first_day as date)
             and customers.last_day = cast(scored.last_day as date)"""
@@ -253,8 +265,8 @@ def _deciles_sql(scores: Table) -> str:
     """Write the SQL that sums up each tenth of the customers; equal values are never parted."""
     return f"""
         select decile, count(*) as customers, sum(expected_purchases) as expected_purchases,
-            sum(predicted_value) as predicted_value, avg(buy_probability) as buy_probability
-        from (select expected_purchases, predicted_value, buy_probability,
+            sum(predicted_value) as predicted_value, avg(churn_risk) as churn_risk
+        from (select expected_purchases, predicted_value, churn_risk,
                 cast(least(floor(10 * percent_rank() over (order by predicted_value desc)), 9)
                     as int) + 1 as decile
             from {scores}) as ranked

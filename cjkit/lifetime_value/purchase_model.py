@@ -1,4 +1,4 @@
-"""Buy-till-you-die models: how often customers buy until they silently stop, and for how much.
+"""Buy-till-you-die models: how often customers buy until they silently stop.
 
 Pure numpy and scipy on arrays that hold one element for each *distinct* history and how many
 customers share it: a fit on a million customers is a fit on a few ten thousand weighted histories.
@@ -101,11 +101,10 @@ class PurchaseModel:
         transformation takes `x` out of its numerator parameters; nothing overflows then.
         """
         x, tx, t = _arrays(repeats, recency, age)
-        a = self.a if abs(self.a - 1) > 1e-7 else 1 + 1e-7  # at 1 the expression is 0 / 0
-        c = a + self.b + x + self.modified - 1
-        share = (self.alpha + t) / (self.alpha + t + np.asarray(horizon, dtype=float))
-        series = hyp2f1(a - 1, a + self.b + self.modified - 1 - self.r, c, 1 - share)
-        if_active = c / (a - 1) * (1 - share ** (a - 1) * series)
+        if np.ndim(horizon) or x.ndim != 1:
+            if_active = self._purchases_if_active(horizon, x, t)
+        else:
+            if_active = self._summed_if_active([float(horizon)], [1.0], x, t)  # type: ignore[arg-type]
         return np.asarray(if_active * self.probability_active(x, tx, t))
 
     def discounted_purchases(
@@ -121,13 +120,35 @@ class PurchaseModel:
 
         A purchase of the k-th step counts `(1 + rate)^-k`.
         """
-        before = np.zeros(np.broadcast(repeats, recency, age).shape)
-        total = np.zeros_like(before)
-        for k in range(1, steps + 1):
-            until = self.expected_purchases(k * step, repeats, recency, age)
-            total += (until - before) * (1 + rate) ** -k
-            before = until
-        return total
+        x, tx, t = _arrays(repeats, recency, age)
+        number = np.arange(1, steps + 1)
+        discount = (1 + rate) ** -number.astype(float)
+        # Purchases of a step are those until its end less those until its beginning.
+        kept = discount - np.append(discount[1:], 0)
+        if_active = self._summed_if_active(number * step, kept, np.atleast_1d(x), np.atleast_1d(t))
+        active = self.probability_active(x, tx, t)
+        return np.asarray(if_active.reshape(active.shape) * active)
+
+    def _summed_if_active(
+        self, horizons: ArrayLike, weights: ArrayLike, x: Floats, t: Floats
+    ) -> Floats:
+        """Return the weighted sum over horizons of what a customer buys who is still active.
+
+        The series is dear, and does not depend on recency: each pair of repeats and age is
+        computed once, of which there are far fewer than histories.
+        """
+        pairs, place_of = np.unique(x + 1j * t, return_inverse=True)
+        total = np.zeros(len(pairs))
+        for horizon, weight in zip(np.asarray(horizons), np.asarray(weights), strict=True):
+            total += weight * self._purchases_if_active(horizon, pairs.real, pairs.imag)
+        return total[place_of]
+
+    def _purchases_if_active(self, horizon: ArrayLike, x: Floats, t: Floats) -> Floats:
+        a = self.a if abs(self.a - 1) > 1e-7 else 1 + 1e-7  # at 1 the expression is 0 / 0
+        c = a + self.b + x + self.modified - 1
+        share = (self.alpha + t) / (self.alpha + t + np.asarray(horizon, dtype=float))
+        series = hyp2f1(a - 1, a + self.b + self.modified - 1 - self.r, c, 1 - share)
+        return np.asarray(c / (a - 1) * (1 - share ** (a - 1) * series))
 
     def repeat_distribution(self, age: ArrayLike, most: int) -> Floats:
         """Return the probability of 0, 1, ..., `most` repeats at each `age` (equation 8).
@@ -209,16 +230,10 @@ def estimate_purchases(
             f"The history repeats={x[place]:g}, recency={tx[place]:g}, age={t[place]:g} is none: "
             "it needs 0 <= recency <= age, and recency 0 exactly where there is no repeat."
         )
-    # The gamma functions need each distinct number of repeats once only.
-    counts, place_of = np.unique(x, return_inverse=True)
-    shared = np.asarray(np.bincount(place_of, w), dtype=float)
-
-    def objective(values: Floats) -> tuple[float, Floats]:
-        return _purchase_likelihood(values, x, tx, t, w, counts, shared, modified)
-
+    likelihood = _WeightedLikelihood(x, tx, t, w, modified)
     pace = 0.5 * float(w @ t) / max(float(w @ x), 1.0)
     return maximise(
-        objective,
+        likelihood,
         ("r", "alpha", "a", "b"),
         [0.5, max(pace, 1e-3), 1.0, 2.0],
         customers=float(w.sum()),
@@ -226,136 +241,61 @@ def estimate_purchases(
     )
 
 
-def _purchase_likelihood(
-    values: Floats,
-    x: Floats,
-    tx: Floats,
-    t: Floats,
-    w: Floats,
-    counts: Floats,
-    shared: Floats,
-    modified: bool,
-) -> tuple[float, Floats]:
-    """Return the weighted log-likelihood and its gradient by r, alpha, a, b."""
-    r, alpha, a, b = values
-    model = PurchaseModel(r, alpha, a, b, modified)
-    odds = model._log_odds_stopped(x, tx, t)
-    stopped = w * expit(odds)
-    active = w - stopped
-    log_t, log_tx = np.log(alpha + t), np.log(alpha + tx)
-    n, survived = shared.sum(), counts + modified
-    height = (
-        shared @ (gammaln(r + counts) - gammaln(r) + betaln(a, b + survived) - betaln(a, b))
-        + n * r * np.log(alpha)
-        - w @ ((r + x) * log_t)
-        + w @ np.logaddexp(0, odds)
-    )
-    both = shared @ (digamma(a + b) - digamma(a + b + survived))
-    last = np.maximum(x + modified, 1) - 1  # stopped before this chance was survived
-    slope = np.array(
-        [
-            shared @ (digamma(r + counts) - digamma(r))
+class _WeightedLikelihood:
+    """The weighted log-likelihood of histories, and its gradient by r, alpha, a, b.
+
+    Days are whole, and so are repeats: logarithms and gamma functions are computed once for each
+    distinct recency, age and number of repeats, and only the chance to have stopped for each
+    history. Histories that cannot have stopped need no more than sums.
+    """
+
+    def __init__(self, x: Floats, tx: Floats, t: Floats, w: Floats, modified: bool) -> None:
+        self._modified = modified
+        self._counts, of_count = np.unique(x, return_inverse=True)
+        self._ages, of_age = np.unique(t, return_inverse=True)
+        self._recencies, of_recency = np.unique(tx, return_inverse=True)
+        self._of_count, self._of_age = np.bincount(of_count, w), np.bincount(of_age, w)
+        self._repeats_of_age = np.bincount(of_age, w * x)
+        may_stop = x + modified > 0
+        self._w, self._x = w[may_stop], x[may_stop]
+        self._count, self._age, self._recency = (
+            places[may_stop].astype(np.int32) for places in (of_count, of_age, of_recency)
+        )
+
+    def __call__(self, values: Floats) -> tuple[float, Floats]:
+        r, alpha, a, b = values
+        counts, n = self._counts, self._of_count.sum()
+        survived = counts + self._modified
+        until_age, until_recency = alpha + self._ages, alpha + self._recencies
+        log_age, log_recency = np.log(until_age), np.log(until_recency)
+        exponent = r * self._of_age + self._repeats_of_age
+        last = b + np.maximum(survived, 1) - 1  # stopped before this chance was survived
+        silence = log_age[self._age] - log_recency[self._recency]
+        odds = (np.log(a) - np.log(last))[self._count] + (r + self._x) * silence
+        # log(1 + e^odds) and its slope from one exponential, which cannot overflow.
+        small = np.exp(-np.abs(odds))
+        stopped = self._w * np.where(odds > 0, 1.0, small) / (1 + small)
+        gamma = gammaln(r + counts) - gammaln(r) + betaln(a, b + survived) - betaln(a, b)
+        height = (
+            self._of_count @ gamma
+            + n * r * np.log(alpha)
+            - exponent @ log_age
+            + self._w @ (np.maximum(odds, 0) + np.log1p(small))
+        )
+        both = self._of_count @ (digamma(a + b) - digamma(a + b + survived))
+        sooner = (1 / until_age)[self._age] - (1 / until_recency)[self._recency]
+        slope = (
+            self._of_count @ (digamma(r + counts) - digamma(r))
             + n * np.log(alpha)
-            - active @ log_t
-            - stopped @ log_tx,
-            n * r / alpha - (r + x) @ (active / (alpha + t) + stopped / (alpha + tx)),
+            - self._of_age @ log_age
+            + stopped @ silence,
+            n * r / alpha - exponent @ (1 / until_age) + stopped @ ((r + self._x) * sooner),
             both + stopped.sum() / a,
             both
-            + shared @ (digamma(b + survived) - digamma(b))
-            - stopped @ np.where(x + modified > 0, 1 / (b + last), 0),
-        ]
-    )
-    return float(height), slope
-
-
-@dataclass(frozen=True)
-class SpendModel:
-    """Gamma-Gamma: a customer's purchases vary about their own mean, and the means vary too.
-
-    A purchase is gamma with shape `p` and the customer's own rate, which is gamma with shape `q`
-    and rate `v` (money). Spend must not depend on how often a customer buys.
-
-    Notes
-    -----
-    Fader and Hardie (2013), The Gamma-Gamma Model of Monetary Value, www.brucehardie.com/notes/025.
-
-    Examples
-    --------
-    >>> model = SpendModel(p=6.25, q=3.74, v=15.44)
-    >>> print(f"{model.mean:.2f}, after two purchases of 50 {model.expected_spend(2, 100):.2f}")
-    35.22, after two purchases of 50 47.34
-    """
-
-    p: float
-    q: float
-    v: float
-
-    @property
-    def mean(self) -> float:
-        """The mean purchase of all customers; infinite where `q` is 1 or less."""
-        return self.p * self.v / (self.q - 1) if self.q > 1 else float("inf")
-
-    def expected_spend(self, repeats: ArrayLike, total: ArrayLike) -> Floats:
-        """Return a customer's mean purchase, given `repeats` of them worth `total` together.
-
-        The customer's own mean, drawn towards everybody's: equation 5 of the note.
-        """
-        x, spent = np.asarray(repeats, dtype=float), np.asarray(total, dtype=float)
-        return np.asarray(self.p * (self.v + spent) / (self.p * x + self.q - 1))
-
-    def log_density(self, repeats: ArrayLike, mean: ArrayLike) -> Floats:
-        """Return the log-density of the mean of so many purchases (equation 1a of the note)."""
-        x, m = np.asarray(repeats, dtype=float), np.asarray(mean, dtype=float)
-        p, q, v = self.p, self.q, self.v
-        return np.asarray(
-            gammaln(p * x + q)
-            - gammaln(p * x)
-            - gammaln(q)
-            + q * np.log(v)
-            + p * x * np.log(x * m)
-            - np.log(m)
-            - (p * x + q) * np.log(x * m + v)
+            + self._of_count @ (digamma(b + survived) - digamma(b))
+            - stopped @ (1 / last)[self._count],
         )
-
-    def draw_rates(self, repeats: ArrayLike, total: ArrayLike, rng: np.random.Generator) -> Floats:
-        """Draw each customer's rate: one purchase of theirs is then gamma(p) / rate."""
-        x, spent = np.asarray(repeats, dtype=float), np.asarray(total, dtype=float)
-        return np.asarray(rng.gamma(self.p * x + self.q) / (self.v + spent))
-
-
-def estimate_spend(
-    repeats: ArrayLike,
-    mean: ArrayLike,
-    customers: ArrayLike,
-    *,
-    prior_sd: float | None = 2.0,
-) -> Estimate:
-    """Fit `SpendModel` by maximum likelihood to mean purchases, each of so many `customers`.
-
-    Raises
-    ------
-    CjkitError
-        Unless every customer has a repeat and a mean above zero.
-    """
-    x, m = np.asarray(repeats, dtype=float), np.asarray(mean, dtype=float)
-    w = np.asarray(customers, dtype=float)
-    if not ((x > 0) & (m > 0)).all():
-        raise CjkitError("The spend model needs repeats and means above zero: leave others out.")
-
-    def objective(values: Floats) -> tuple[float, Floats]:
-        p, q, v = values
-        log_total = np.log(x * m + v)
-        shape = digamma(p * x + q)
-        slopes = (
-            x * (shape - digamma(p * x) + np.log(x * m) - log_total),
-            shape - digamma(q) + np.log(v) - log_total,
-            q / v - (p * x + q) / (x * m + v),
-        )
-        height = w @ SpendModel(p, q, v).log_density(x, m)
-        return float(height), np.array([w @ slope for slope in slopes])
-
-    start = [2.0, 3.0, (w @ m) / w.sum()]
-    return maximise(objective, ("p", "q", "v"), start, customers=w.sum(), prior_sd=prior_sd)
+        return float(height), np.array(slope)
 
 
 def _arrays(
