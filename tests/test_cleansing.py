@@ -846,7 +846,7 @@ def test_what_was_found_is_said_and_drawn(opened, language):
     cells = quality.scorecard.plot(language=language).texts
     assert [cell.get_text() for cell in cells] == ["100.0%", "100.0%", "66.7%", "100.0%", "100.0%"]
     shares = [bar.get_width() for bar in quality.changes.plot(language=language).patches]
-    assert shares == [1.0, 0.5]
+    assert shares == [1.0, 1.0, 0.5]
 
 
 def test_gate_json_says_what_was_prepared(opened):

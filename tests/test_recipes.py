@@ -67,10 +67,10 @@ def test_online_retail_accounts_for_every_line(recipe, real_data):
     guests = set_aside["Customer ID"].isna().sum()
     assert one(log, "select count(*) from orders where customer_id is null") + guests == 107_927
 
-    changed = stored(log, "gate_changes").set_index("figure")
-    assert changed.loc["revenue", "before"] == pytest.approx(9_539_484.63, abs=0.005)
+    changed = stored(log, "gate_changes").set_index("moment")
+    assert changed.loc["before", "revenue"] == pytest.approx(9_539_484.63, abs=0.005)
     kept = raw.drop(raw.index[quarantine["record_no"].to_numpy() - 1])
-    assert changed.loc["revenue", "after"] == pytest.approx(
+    assert changed.loc["after", "revenue"] == pytest.approx(
         (kept["Quantity"] * kept["Price"]).sum()
     )
 

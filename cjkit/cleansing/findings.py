@@ -11,6 +11,7 @@ import pandas as pd
 from cjkit.checks import unknown_name
 from cjkit.cleansing.results import (
     Changes,
+    ChannelChanges,
     ClockShifts,
     FanOut,
     FilteredRecords,
@@ -22,6 +23,7 @@ from cjkit.cleansing.results import (
     RowLedger,
     Scorecard,
     Withheld,
+    make_changes,
 )
 from cjkit.cleansing.rules import DERIVED, RULE
 from cjkit.engine import DuckDB, text
@@ -42,6 +44,7 @@ class Quality:
     scorecard : Scorecard
     identity : IdentitySummary
     changes : Changes
+    channels : ChannelChanges
     clock_shifts : ClockShifts
     withheld : Withheld
     """
@@ -55,6 +58,7 @@ class Quality:
     scorecard: Scorecard
     identity: IdentitySummary
     changes: Changes
+    channels: ChannelChanges
     clock_shifts: ClockShifts
     withheld: Withheld
 
@@ -66,7 +70,6 @@ def read_quality(engine: DuckDB, folder: Path, facts: dict[str, int]) -> Quality
         return engine.query(f"from read_parquet({text(str(folder / f'gate_{name}.parquet'))})")
 
     rows = read("row_ledger")
-    changes = read("changes").set_index("figure").T.rename_axis("moment").reset_index()
     filtered = read("filtered_records").groupby(["source", "filter"])["records"].sum()
     return Quality(
         records=RecordLedger(read("record_ledger")),
@@ -82,7 +85,8 @@ def read_quality(engine: DuckDB, folder: Path, facts: dict[str, int]) -> Quality
             merged_customers=facts["merged_customers"],
             largest=facts["most_keys_of_a_customer"],
         ),
-        changes=Changes(changes.rename_axis(columns=None)),
+        changes=make_changes(read("changes")),
+        channels=ChannelChanges(read("channels")),
         clock_shifts=ClockShifts(read("clock_shifts")),
         withheld=Withheld(withheld := read("withheld"), total=int(withheld["rows"].sum())),
     )

@@ -18,6 +18,7 @@ from typing import Any
 from cjkit import sources
 from cjkit.checks import CjkitError
 from cjkit.cleansing import ledgers, people, quality, rows, sales
+from cjkit.cleansing.changes import compare_before
 from cjkit.cleansing.landing import Landing, open_landing
 from cjkit.cleansing.prepared import write_log
 from cjkit.cleansing.state import (
@@ -174,6 +175,7 @@ def cleanse(
     outcomes = ledgers.count_outcomes(landing, as_of_us, written)
     flow = ledgers.follow_records(landing.records, fan_out, outcomes)
 
+    figures, channels = compare_before(landing, as_of_us)
     score = quality.make_scorecard(landing)
     quality.stop_if_too_low(score, project)
     tables = {
@@ -187,7 +189,8 @@ def cleanse(
         "withheld": quality.count_withheld(landing),
         "clock_shifts": shifts,
         "identity": found.summary,
-        "changes": quality.compare_before(landing, as_of_us),
+        "changes": figures,
+        "channels": channels,
     }
     for name, frame in tables.items():
         engine.add(f"gate {name}", frame)

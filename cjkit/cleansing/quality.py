@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 
 from cjkit.checks import CjkitError
-from cjkit.cleansing.landing import Landing, is_made
+from cjkit.cleansing.landing import Landing
 from cjkit.cleansing.rows import mark
 from cjkit.cleansing.rules import IS_CLEAN, RULE, RULES, outcome_sql, rule_sql
 from cjkit.engine import text
-from cjkit.events import CONTRACT, PURCHASE, RETURN
+from cjkit.events import CONTRACT
 from cjkit.project import DIMENSIONS, Project
 
 LEAST_EVENTS = 200
@@ -225,51 +225,6 @@ def count_withheld(landing: Landing) -> pd.DataFrame:
             from ({tables}) as facts join files using ("table", file_no)
             group by all order by source, "table", month"""
     )
-
-
-def compare_before(landing: Landing, as_of_us: int) -> pd.DataFrame:
-    """Compare headline figures of the rows as they came with those of the prepared log.
-
-    Before: all rows that consent allows, earlier than `as_of` or without a readable time, each id a
-    person of its own. After: the prepared log. `events` are those besides purchases and returns,
-    which come from orders where there are any.
-
-    Returns
-    -------
-    DataFrame
-        `figure` ('customers', 'events', 'orders', 'revenue', 'conversion_rate'), `before`, `after`.
-        The conversion rate is the share of people with an event or an order who bought.
-    """
-    engine = landing.engine
-    withheld = RULE["withheld"].bit
-    for table in ("events", "orders"):
-        # Clean rows that are later than the log are not what cleansing took away.
-        engine.view(
-            f"before {table}",
-            f"""select rows.* from "landed {table}" as rows join "facts {table}" as facts
-                using (row_id) where facts.failed & {withheld} = 0
-                    and not ({IS_CLEAN} and coalesce(facts.time_us >= {as_of_us}, false))""",
-        )
-    has_orders = is_made(landing, "orders")
-    figures = {}
-    for name, person, events, orders in (
-        ("before", "person_key", '"before events"', '"before orders"'),
-        ("after", "customer_id", '"prepared events"', '"prepared orders"'),
-    ):
-        sold = orders if has_orders else f"(select * from {events} where event = '{PURCHASE}')"
-        number = "count(distinct order_id)" if has_orders else "count(*)"
-        figures[name] = engine.query(
-            f"""select customers, events, orders, revenue,
-                    buyers / nullif(customers, 0) as conversion_rate
-                from (select count(distinct {person}) as customers from (
-                    select {person} from {events} union select {person} from {orders}) as seen)
-                cross join (select count(*) as events from {events}
-                    where event is null or event not in ('{PURCHASE}', '{RETURN}'))
-                cross join (select {number} as orders, count(distinct {person}) as buyers,
-                    coalesce(sum(revenue), 0) as revenue from {sold} as sold)"""
-        ).iloc[0]
-    compared = pd.DataFrame(figures).astype(float)
-    return compared.rename_axis("figure").reset_index()
 
 
 def quarantine_sql() -> str:

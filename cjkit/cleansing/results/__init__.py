@@ -1,6 +1,10 @@
 """What the gate found, as results that a notebook shows."""
 
-from cjkit.cleansing.results.changes import Changes
+from cjkit.cleansing.results.changes import (
+    Changes,
+    ChannelChanges,
+    make_changes,
+)
 from cjkit.cleansing.results.faults import ClockShifts, Quarantine, QuarantineExamples
 from cjkit.cleansing.results.ledgers import FanOut, FilteredRecords, Flow, RecordLedger, RowLedger
 from cjkit.cleansing.results.people import IdentitySummary, Withheld
@@ -8,6 +12,7 @@ from cjkit.cleansing.results.scores import Scorecard
 
 __all__ = [
     "Changes",
+    "ChannelChanges",
     "ClockShifts",
     "FanOut",
     "FilteredRecords",
@@ -19,4 +24,5 @@ __all__ = [
     "RowLedger",
     "Scorecard",
     "Withheld",
+    "make_changes",
 ]
