@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from cjkit.checks import CjkitError
+from cjkit.privacy import Vault, open_vault
 
 KEPT = 3
 """How many prepared logs stay: those still open in another notebook are among them."""
@@ -41,6 +42,16 @@ def one_at_a_time(folder: Path) -> Iterator[None]:
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+
+
+@contextmanager
+def opened_vault(state: Path, key: bytes | None) -> Iterator[Vault | None]:
+    """Give the vault of a project; None where its ids are plain, and so nothing is hidden."""
+    if key is None:
+        yield None
+        return
+    with open_vault(state / "vault.sqlite", key) as vault:
+        yield vault
 
 
 def fingerprint(parts: Iterable[str]) -> str:
