@@ -63,8 +63,8 @@ empty, it is one where a required column needs it and no record of the file has 
 ------------------------
 `namespace = column`, the most trusted first. The first id that a record has names its person; all
 that it has are linked. A namespace needs its `[identity.<namespace>]` in journey.toml. Ids are
-landed as keyed hashes only. Customers whose e-mail is at one of `[company] staff_domains` get
-`is_staff`. `normalise` says how spellings are made one:
+landed as keyed hashes only. Whoever has an e-mail at one of `[company] staff_domains` is staff.
+`normalise` says how spellings are made one:
 
 ===============  ==================================================================================
 `text`           Where nothing is said. NFKC (full and half width become one), hyphens and minus
@@ -156,6 +156,7 @@ from cjkit.sources.checking import read_mapping, shipped_mappings
 from cjkit.sources.describing import FileLook, describe
 from cjkit.sources.landing import Landed, land, read_mappings
 from cjkit.sources.mapping import SourceMapping
+from cjkit.sources.raw import read_raw
 from cjkit.sources.rows import Ledger
 from cjkit.sources.texts import comparable
 
@@ -169,5 +170,6 @@ __all__ = [
     "land",
     "read_mapping",
     "read_mappings",
+    "read_raw",
     "shipped_mappings",
 ]

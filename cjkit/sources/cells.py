@@ -16,7 +16,7 @@ from python_calamine import CalamineError, CalamineWorkbook
 
 from cjkit.checks import CjkitError, unknown_name
 from cjkit.engine import DuckDB, text
-from cjkit.sources.columns import SEPARATOR, Reading, find_columns, reach_json
+from cjkit.sources.columns import SEPARATOR, Reading, find_columns, json_record, reach_json
 from cjkit.sources.encoding import CHUNK
 from cjkit.sources.expressions import without_nulls
 from cjkit.sources.mapping import FileRule
@@ -60,10 +60,12 @@ def open_csv(
     strict = table.read()
     # The only cell of a blank line is missing: such a line is no record.
     rows = strict if len(names) > 1 else f"(select * from {strict} where c1 is not null)"
+    record = f"cast({json_record(names, table.cells)} as varchar) as record"
     return Reading(
         f"select row_number() over () as record_no, {', '.join(fields)} from {rows}",
+        f"select row_number() over () as record_no, {record} from {rows}",
         unmapped,
-        repair=lambda: _repair(engine, table, fields, unmapped, workspace),
+        repair=lambda: _repair(engine, table, fields, record, unmapped, workspace),
     )
 
 
@@ -150,6 +152,7 @@ def _repair(
     engine: DuckDB,
     table: _CsvTable,
     fields: Sequence[str],
+    record: str,
     unmapped: tuple[str, ...],
     workspace: Path,
 ) -> Reading:
@@ -217,6 +220,10 @@ def _repair(
         f"""select cast(number as bigint) as record_no, {", ".join(fields)}
             from {table.read(good, before=["number"])}
         union all select record_no, {nothing} from "damaged records" where not is_whole""",
+        f"""select cast(number as bigint) as record_no, {record}
+            from {table.read(good, before=["number"])}
+        union all select record_no, cast(to_json(line) as varchar) from "damaged records"
+            where not is_whole""",
         unmapped,
         records=int(records),
         unreadable=tuple(

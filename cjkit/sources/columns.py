@@ -22,6 +22,10 @@ class Reading:
     sql : str
         A query that gives `record_no` (from 1), `record_text` (the whole record; missing where it
         could not be read), and the columns that were asked for, as text: `f1`, `f2`, ... in order.
+    raw : str
+        A query that gives `record_no` and `record`: the record as a JSON object of all its columns,
+        or, where it could not be read, a JSON string of what stands there (missing where the engine
+        does not tell it).
     unmapped : tuple of str
         The columns of the file that nobody asked for.
     absent : tuple of str
@@ -40,6 +44,7 @@ class Reading:
     """
 
     sql: str
+    raw: str
     unmapped: tuple[str, ...] = ()
     absent: tuple[str, ...] = ()
     unreadable: tuple[str, ...] = ()
@@ -55,6 +60,23 @@ class Place:
 
     number: int
     inner: tuple[str, ...] = ()
+
+
+def json_record(names: Sequence[str], values: Sequence[str]) -> str:
+    """Write a JSON object of texts under the names of a header, none of which is lost.
+
+    Examples
+    --------
+    >>> print(json_record(["a", "", "a"], ["c1", "c2", "c3"]))
+    json_object('a', c1, 'column 2', c2, 'a (column 3)', c3)
+    """
+    taken: dict[str, str] = {}
+    for number, (given, value) in enumerate(zip(names, values, strict=True), 1):
+        name = given.strip()
+        if name in taken or not name:
+            name = f"{name} (column {number})" if name else f"column {number}"
+        taken[name] = value
+    return f"json_object({', '.join(f'{text(name)}, {value}' for name, value in taken.items())})"
 
 
 def find_columns(wanted: Sequence[str], names: Sequence[str], path: Path) -> list[Place]:

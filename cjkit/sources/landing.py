@@ -26,7 +26,7 @@ from cjkit.sources.ids import ERASED, People, Pseudonym, Vault
 from cjkit.sources.mapping import SourceMapping
 from cjkit.sources.rows import FileLanding, Ledger
 
-LANDING_VERSION = 2
+LANDING_VERSION = 3
 """Counts up when landed rows would differ: then all files are landed anew."""
 
 
@@ -129,7 +129,8 @@ def land(
     -------
     Landed
         One folder for each file. It holds `<table>.parquet` for each table that the mapping makes,
-        `edges.parquet` where records hold several ids, and `ledger.json`.
+        `edges.parquet` where records hold several ids, `staff.parquet` (the keys of employees)
+        where they hold e-mails, and `ledger.json`.
 
     Raises
     ------

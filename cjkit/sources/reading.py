@@ -14,7 +14,14 @@ from pathlib import Path
 from cjkit.checks import CjkitError
 from cjkit.engine import DuckDB, EngineError, column, text
 from cjkit.sources.cells import LONGEST_LINE, open_csv, unpack_excel
-from cjkit.sources.columns import SEPARATOR, Reading, find_columns, json_path, reach_json
+from cjkit.sources.columns import (
+    SEPARATOR,
+    Reading,
+    find_columns,
+    json_path,
+    json_record,
+    reach_json,
+)
 from cjkit.sources.encoding import as_utf8
 from cjkit.sources.expressions import without_nulls
 from cjkit.sources.mapping import ENDINGS, FileRule, Format
@@ -203,7 +210,10 @@ def _json_reading(rows: str, rule: FileRule, wanted: Sequence[str]) -> Reading:
 
     What is JSON but no object has no columns: it cannot be read either.
     """
-    rows = f"select case when starts_with(ltrim(json), '{{') then json end as json from ({rows})"
+    is_object = "starts_with(ltrim(json), '{')"
+    whole = f"case when {is_object} then json else to_json(cast(json as varchar)) end"
+    raw = f"select row_number() over () as record_no, {whole} as record from ({rows}) as read"
+    rows = f"select case when {is_object} then json end as json from ({rows}) as read"
     paths = ", ".join(text(json_path(tuple(name.split(".")))) for name in wanted)
     found = f"json_extract_string(json, [{paths}])" if wanted else "null"
     fields = "".join(
@@ -215,6 +225,7 @@ def _json_reading(rows: str, rule: FileRule, wanted: Sequence[str]) -> Reading:
         from (select record_no, json, {found} as found
             from (select row_number() over () as record_no, json from ({rows}) as read) as numbered)
             as taken""",
+        raw=raw,
         names=f"""select distinct unnest(json_keys(json)) as name
             from (select json from ({rows}) as read where json is not null limit {HEAD}) as head""",
     )
@@ -247,10 +258,12 @@ def _open_parquet(engine: DuckDB, path: Path, rule: FileRule, wanted: Sequence[s
             value = reach_json(value, place.inner) if place.inner else value
         fields.append(f", {without_nulls(value, ('', *rule.nulls))} as f{number}")
     cells = ", ".join(f"coalesce({_as_text(column(n), kind)}, '')" for n, kind in types.items())
+    record = json_record(names, [_as_text(column(name), kind) for name, kind in types.items()])
     taken = {place.number for place in places}
     return Reading(
         f"""select file_row_number + 1 as record_no,
             concat_ws({SEPARATOR}, {cells}) as record_text{"".join(fields)} from {read}""",
+        f"select file_row_number + 1 as record_no, cast({record} as varchar) as record from {read}",
         tuple(name for number, name in enumerate(names, 1) if number not in taken),
     )
 

@@ -101,6 +101,7 @@ class FileLanding:
             for table in dict.fromkeys(row.table for row in self.mapping.rows):
                 self._write_table(table, source, shown)
             self._write_edges(source, shown)
+            self._write_staff()
             if self.people.vault is not None:
                 self.people.vault.keep(landed, self._ids(), self._details())
             ledger = self._count(source, shown, reading.unmapped, reading.unreadable)
@@ -290,8 +291,6 @@ class FileLanding:
         kinds = {**fixed, **extra}
         if CONTRACT[table].time is not None:
             kinds["time_precision"] = "text"
-        if any(self._emails(row) for row in rows):
-            kinds["is_staff"] = "claim"
         made = " union all by name ".join(self._row_sql(row) for row in rows)
         names = ", ".join(
             f"cast({column(name)} as {SQL_TYPES[kind]}) as {column(name)}"
@@ -336,8 +335,6 @@ class FileLanding:
             number = list(row.values).index(row.time) + 1
             exact = sql.precision(f"t{number}", row.values[row.time], self.zone)
             made.append(f"{exact} as time_precision")
-        if emails := self._emails(row):
-            made.append(f"coalesce({', '.join(emails)}) as is_staff")
         wrong += [
             f"case when not is_good_{place} then {text('ids.' + name)} end"
             for name, place in places.items()
@@ -349,7 +346,7 @@ class FileLanding:
         carried = "".join(
             f", k{place}.{name} as {name}_{place}"
             for place in places.values()
-            for name in ("key", "is_staff", "is_good")
+            for name in ("key", "is_good")
         )
         joins = "".join(
             f" left join {column('landing ' + name)} as {column(name)}"
@@ -367,20 +364,21 @@ class FileLanding:
                 record_no
             from ({level}) as valued"""
 
-    def _emails(self, row: RowRule) -> list[str]:
-        """Return the SQL that says, for each e-mail of a row's person, whether it is of staff."""
-        if row.table != "customers" or not self.people.staff or "is_staff" in row.values:
-            return []
-        return [
-            f"is_staff_{place}"
-            for name, place in self._places(row).items()
-            if self.mapping.ids[name].normalise == "email"
-        ]
-
     def _unique_part(self, row: RowRule, name: str) -> str:
         if name in row.values:
             return f"cast(v{list(row.values).index(name) + 1} as varchar)"
         return f"key_{self._places(row)[name]}"
+
+    def _write_staff(self) -> None:
+        """Write the keys of employees, whose e-mail is at one of the company's staff domains."""
+        emails = [rule.normalise == "email" for rule in self.mapping.ids.values()]
+        if self.people.staff and any(emails):
+            keys = " union ".join(
+                f'select key as person_key from "landing keys {place}" where is_staff'
+                for place, is_email in enumerate(emails, 1)
+                if is_email
+            )
+            self.engine.copy(keys, self.folder / "staff.parquet")
 
     def _write_edges(self, source: str, shown: str) -> None:
         """Write which keys stood on one record: the first record of each pair in the file."""
