@@ -15,9 +15,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from cjkit import sources
+from cjkit import identity, sources
 from cjkit.checks import CjkitError
-from cjkit.cleansing import ledgers, people, quality, rows, sales
+from cjkit.cleansing import identities, ledgers, people, quality, rows, sales
 from cjkit.cleansing.changes import compare_before
 from cjkit.cleansing.landing import Landing, open_landing
 from cjkit.cleansing.prepared import write_log
@@ -92,13 +92,16 @@ def prepare(project: str | Path | Project, *, as_of: str | datetime.date | None 
             threads=project.engine.threads, memory=project.engine.memory, spill=state / "spill"
         )
         try:
-            landed = sources.land(project, engine, pseudonym=_pseudonym(project))
+            hide = _pseudonym(project)
+            landed = sources.land(project, engine, pseudonym=hide)
             made_by = f"{version('cjkit')} {GATE_VERSION}"
-            mark = fingerprint([made_by, project.text, str(chosen), landed.fingerprint])
+            pins = identities.pins_text(project)
+            mark = fingerprint([made_by, project.text, pins, str(chosen), landed.fingerprint])
             folder = state / "prepared" / mark
             if is_new := not (folder / "gate.json").is_file():
                 with published(folder) as partial:
-                    cleanse(engine, project, landed, partial, chosen)
+                    cleanse(engine, project, landed, partial, chosen, hide)
+                identity.keep_ids(folder, state / "identity")
             prune(state / "prepared", folder)
         except (EngineError, OSError) as error:
             raise CjkitError(f"The log cannot be prepared in {state}: {error}") from error
@@ -148,6 +151,7 @@ def cleanse(
     landed: Landed,
     folder: Path,
     chosen: datetime.date | None,
+    hide: Callable[[str], str] | None,
 ) -> None:
     """Take the steps of the gate over what has landed, and write all of a log into `folder`."""
     landing = open_landing(engine, project, landed)
@@ -155,7 +159,7 @@ def cleanse(
         rows.find_row_faults(landing, table)
         rows.retract(landing, table)
         rows.find_repeated_rows(landing, table)
-    found = people.find_people(landing)
+    found = identities.find_people(landing, hide)
     people.withhold(landing)
     people.set_aside_people(landing)
     people.find_unknown_customers(landing)
@@ -196,6 +200,7 @@ def cleanse(
         engine.add(f"gate {name}", frame)
         engine.copy(f'select * from "gate {name}"', folder / f"gate_{name}.parquet")
     engine.copy(quality.quarantine_sql(), folder / "quarantine.parquet")
+    identity.write_people(engine, found, folder)
     facts = {
         "as_of": as_of.isoformat(),
         "cjkit": version("cjkit"),
@@ -203,6 +208,10 @@ def cleanse(
         "customers": found.customers,
         "merged_customers": found.merged_customers,
         "most_keys_of_a_customer": found.largest,
+        "suspicious_customers": found.alarms,
+        "minted_customers": found.turnover.minted,
+        "merges": found.turnover.merges,
+        "splits": found.turnover.splits,
     }
     (folder / "gate.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
 

@@ -103,7 +103,7 @@ def open_landing(engine: DuckDB, project: Project, landed: Landed) -> Landing:
                 paths.append(path)
         found[table] = _make_view(engine, project, table, paths)
     edges = [folder / "edges.parquet" for folder in landed.folders]
-    _make_edges(engine, [path for path in edges if path.is_file()])
+    _make_edges(engine, project, [path for path in edges if path.is_file()])
     columns = ["table", "file_no", "source", "source_no", "file", "made", "erased"]
     numbers = dict.fromkeys(("file_no", "source_no", "made", "erased"), "int64")
     known = pd.DataFrame(files, columns=columns).astype(numbers)
@@ -193,15 +193,19 @@ def extra_columns(engine: DuckDB, table: str) -> list[str]:
 
 def _cast(project: Project, name: str, kind: Kind) -> str:
     value = f"cast({column(name)} as {SQL_TYPES[kind]})"
+    shift = _shift_sql(project)
+    return f"{value} + to_microseconds({shift})" if kind == "time" and shift else value
+
+
+def _shift_sql(project: Project) -> str | None:
+    """Write the SQL of the microseconds by which a source's clock is set right, if any's is."""
     shifts = {
         source: microseconds(declared.shift, name=f"sources.{source}.shift")
         for source, declared in project.sources.items()
         if declared.shift is not None
     }
-    if kind != "time" or not shifts:
-        return value
     cases = " ".join(f"when {text(source)} then {by}" for source, by in shifts.items())
-    return f"{value} + to_microseconds(case source {cases} else 0 end)"
+    return f"case source {cases} else 0 end" if cases else None
 
 
 def _time_sql(table: str, project: Project) -> str:
@@ -216,13 +220,16 @@ def _time_sql(table: str, project: Project) -> str:
     return f"epoch_us(timezone('UTC', timezone({zone}, cast({days[0]} as timestamp))))"
 
 
-def _make_edges(engine: DuckDB, paths: Sequence[Path]) -> None:
+def _make_edges(engine: DuckDB, project: Project, paths: Sequence[Path]) -> None:
     listed = ", ".join(text(str(path)) for path in paths)
     engine.view(
         "edges",
-        f"select key_a, key_b from read_parquet([{listed}], union_by_name = true)"
+        f"""select key_a, key_b, source, file, record_no,
+                seen_us + {_shift_sql(project) or 0} as seen_us
+            from read_parquet([{listed}], union_by_name = true)"""
         if paths
-        else "select '' as key_a, '' as key_b limit 0",
+        else """select '' as key_a, '' as key_b, '' as source, '' as file,
+            cast(0 as bigint) as record_no, cast(0 as bigint) as seen_us limit 0""",
     )
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from cjkit.cleansing.identities import CONSENTING
 from cjkit.cleansing.landing import Landing, extra_columns
 from cjkit.cleansing.rows import find_bots, mark
 from cjkit.cleansing.rules import IS_CLEAN, RULE
 from cjkit.engine import column, text
 from cjkit.events import CONTRACT, PURCHASE
-from cjkit.identity import People, resolve_people
 from cjkit.privacy import denied_sql
 
 _STAFF = ("is_staff", "x_is_staff")
@@ -16,30 +16,16 @@ _MARKETING = "marketing"
 _ADVERTISED = ("email", "sms", "push", "line", "direct_mail")
 
 
-def find_people(landing: Landing) -> People:
-    """Write the table `people`: each key that a row or a link has, and its customer."""
-    project = landing.project
-    keys = " union ".join(
-        f'select person_key from "landed {table}"'
-        for table, rule in CONTRACT.items()
-        if rule.person != "none"
-    )
-    return resolve_people(
-        landing.engine,
-        f"({keys})",
-        "edges",
-        strengths={name: namespace.strength for name, namespace in project.identity.items()},
-        is_plain=project.privacy.pseudonyms == "plain",
-    )
-
-
 def withhold(landing: Landing) -> None:
     """Mark all rows of people without consent."""
     consent = landing.project.consent
     landing.engine.materialize(
         "denied",
         denied_sql(
-            '"landed consents"', "people", purpose=consent.purpose, missing=consent.missing
+            '"landed consents"',
+            column(CONSENTING),
+            purpose=consent.purpose,
+            missing=consent.missing,
         ),
     )
     _mark_people(landing, "withheld", "select customer_id from denied")

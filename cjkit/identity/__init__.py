@@ -1,0 +1,27 @@
+"""Who is who: the ids under which systems know a person become one customer.
+
+Only keys and the links between them are read, never a name or an address, unless a project asks for
+links by likeness. A strong namespace (a login, a loyalty number) merges people; a weak one (a
+cookie) attaches to the one person it meets, for a time; a link (an order number) leads from one to
+the other. Pins by hand win. Every link keeps its evidence, and customer ids are kept for ever.
+"""
+
+from cjkit.identity.evidence import Explanation, explain_customer
+from cjkit.identity.ids import ALIASES, keep_ids, mint, remembered
+from cjkit.identity.people import People, resolve_people, write_people
+from cjkit.identity.pins import Pin, find_keys, read_pins
+
+__all__ = [
+    "ALIASES",
+    "Explanation",
+    "People",
+    "Pin",
+    "explain_customer",
+    "find_keys",
+    "keep_ids",
+    "mint",
+    "read_pins",
+    "remembered",
+    "resolve_people",
+    "write_people",
+]
