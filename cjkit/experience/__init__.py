@@ -9,6 +9,8 @@ from cjkit.experience.emotion import Emotion, measure_emotion
 from cjkit.experience.moments import Moments, rank_moments
 from cjkit.experience.pain_points import PainPoints, rank_pain_points
 from cjkit.experience.stages import Stages, measure_stages
+from cjkit.experience.texts import TextEmotion, learn_emotion
+from cjkit.experience.themes import Themes, find_themes
 from cjkit.experience.touchpoints import Touchpoints, measure_touchpoints
 
 __all__ = [
@@ -16,7 +18,11 @@ __all__ = [
     "Moments",
     "PainPoints",
     "Stages",
+    "TextEmotion",
+    "Themes",
     "Touchpoints",
+    "find_themes",
+    "learn_emotion",
     "measure_emotion",
     "measure_stages",
     "measure_touchpoints",
