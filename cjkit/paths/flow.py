@@ -25,6 +25,7 @@ from cjkit.paths.moves import (
     refuse_split,
 )
 from cjkit.plots.flow import draw_flow
+from cjkit.privacy import Equation, Relation, Totals
 from cjkit.statistics import wilson_interval
 
 _ENDS = (ENTRY, EXIT, OPEN)
@@ -66,6 +67,20 @@ class Flow:
     counts: ClassVar[dict[str, tuple[str, ...]]] = {
         "customers": ("share", "share_low", "share_high")
     }
+
+    @property
+    def adds_up(self) -> tuple[Relation, ...]:
+        """The people of a step are known, and who came to a place is who goes on from it."""
+        group = list(self.table.columns[:1]) if self.by else []
+        near, far = ("target", "origin") if self.is_backward else ("origin", "target")
+        places = self.table.reset_index(drop=True).assign(step=self.table["step"].abs().to_numpy())
+        came, gone = (places.groupby([*group, "step", side]).indices for side in (far, near))
+        followed = []
+        for (*which, step, place), rows in came.items():
+            if (onward := gone.get((*which, step + 1, place))) is not None:
+                sides = (tuple(("customers", int(row)) for row in own) for own in (rows, onward))
+                followed.append(Equation(*sides))
+        return (Totals("customers", (*group, "step")), *followed)
 
     @property
     def formats(self) -> dict[str, str]:

@@ -15,6 +15,7 @@ from cjkit.events import Period
 from cjkit.labels import OTHER, Language, display_name, format_number, format_percent, label
 from cjkit.paths.moves import EXIT, Level, Moves, check_top, during, find_moves, refuse_split
 from cjkit.plots.sequences import draw_sequences
+from cjkit.privacy import Relation, Rest, Totals
 from cjkit.statistics import wilson_interval
 
 ELLIPSIS = "…"
@@ -59,8 +60,18 @@ class Journeys:
     sql: tuple[str, ...]
 
     counts: ClassVar[dict[str, tuple[str, ...]]] = {
-        "customers": ("journeys", "share", "converted", *_RATES)
+        "customers": ("journeys", "share", "converted", *_RATES),
+        "journeys": ("customers", "share", "converted", *_RATES),
+        "converted": _RATES,
     }
+
+    @property
+    def adds_up(self) -> tuple[Relation, ...]:
+        """What did not convert; and all journeys, where the table holds every way."""
+        rest = Rest("converted", "journeys")
+        is_whole = self.table["journeys"].sum() == self.journeys
+        group = tuple(self.table.columns[:1]) if self.by else ()
+        return (rest, Totals("journeys", group)) if is_whole else (rest,)
 
     @property
     def formats(self) -> dict[str, str]:

@@ -26,6 +26,7 @@ from cjkit.paths.moves import (
     shortened,
 )
 from cjkit.plots.heat import draw_heat
+from cjkit.privacy import Relation, Totals
 from cjkit.statistics import wilson_interval
 
 _DRAWN = 10
@@ -62,6 +63,12 @@ class Transitions:
     counts: ClassVar[dict[str, tuple[str, ...]]] = {
         "customers": ("moves", "share", "share_low", "share_high", *_WAITS.values())
     }
+
+    @property
+    def adds_up(self) -> tuple[Relation, ...]:
+        """The moves from a place, and those to one, add up to what readers see elsewhere."""
+        group = tuple(self.table.columns[:1]) if self.by else ()
+        return tuple(Totals("customers", (*group, side)) for side in ("origin", "target"))
 
     @property
     def formats(self) -> dict[str, str]:

@@ -8,7 +8,7 @@ is safe when no combination of the equations gives it from what is seen.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -60,10 +60,10 @@ class Rest:
 
 @dataclass(frozen=True)
 class Steps:
-    """What one row has more than the next is a count too, such as the people lost at a step.
+    """What counts differ by from row to row is a count too, such as the people lost at a step.
 
-    Rows that agree in `within` follow each other. `rest` is the column that shows, in the later
-    row, the difference; without it readers can still compute it.
+    Rows that agree in `within` follow each other. Readers can compute what each row differs by from
+    the one before it, and from the first; `rest` is the column that shows the former, if any does.
     """
 
     count: str
@@ -138,9 +138,7 @@ class _Book:
                 for row in range(len(self.table)):
                     self._write_difference((relation.whole, row), (relation.part, row), None)
             else:
-                for before, row in self._following(relation):
-                    shown = (relation.rest, row) if relation.rest in self.counts else None
-                    self._write_difference((relation.count, before), (relation.count, row), shown)
+                self._write_steps(relation)
 
     def _write(self, left: list[Any], right: list[Any]) -> None:
         if all(figure in self.values for figure in (*left, *right)):
@@ -156,11 +154,16 @@ class _Book:
         self.differences.add(rest)
         self._write([large], [small, rest])
 
-    def _following(self, steps: Steps) -> Iterator[tuple[int, int]]:
+    def _write_steps(self, steps: Steps) -> None:
         within = [name for name in steps.within if name in self.table]
         groups = self.table.groupby(within, sort=False, dropna=False) if within else None
-        runs = groups.indices.values() if groups is not None else [range(len(self.table))]
-        return (pair for run in runs for pair in pairwise(map(int, run)))
+        for run in groups.indices.values() if groups else [range(len(self.table))]:
+            cells = [(steps.count, int(row)) for row in run]
+            for before, cell in pairwise(cells):
+                shown = (steps.rest, cell[1]) if steps.rest in self.counts else None
+                self._write_difference(before, cell, shown)
+            for cell in cells[2:]:
+                self._write_difference(cells[0], cell, None)
 
     def _write_totals(self, relation: Totals) -> None:
         each, count = list(relation.each), relation.count

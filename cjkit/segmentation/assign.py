@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from cjkit.engine import Table, text
 from cjkit.labels import Language, display_name, format_number, format_percent, label
 from cjkit.plots.pairs import draw_pairs
+from cjkit.privacy import Relation, Totals
 from cjkit.segmentation.rules import RFM_RULES, SCORES, Rule, check_rules
 from cjkit.statistics import mean_interval, ratio_interval, wilson_interval
 
@@ -65,6 +66,7 @@ class Segments:
             "recency_days",
         )
     }
+    adds_up: ClassVar[tuple[Relation, ...]] = (Totals("customers"),)
     formats: ClassVar[dict[str, str]] = {"segment_share": "rate", "revenue_share": "rate"}
 
     @property

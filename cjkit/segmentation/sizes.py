@@ -17,6 +17,7 @@ from cjkit.labels import Language, display_name, format_number, format_percent, 
 from cjkit.plots.heat import draw_heat
 from cjkit.plots.pairs import draw_pairs
 from cjkit.plots.regions import draw_regions
+from cjkit.privacy import Relation, Totals
 from cjkit.segmentation.assign import Segments, share_of
 from cjkit.segmentation.rules import RFM_RULES, SCORES, Rule, check_rules, holds
 
@@ -40,6 +41,10 @@ class SegmentGrid:
     sql: tuple[str, ...]
 
     counts: ClassVar[dict[str, tuple[str, ...]]] = {"customers": ("revenue", "revenue_share")}
+    adds_up: ClassVar[tuple[Relation, ...]] = (
+        Totals("customers"),
+        Totals("customers", ("segment",)),
+    )
 
     def finding(self, language: Language) -> str:
         """Say where most customers lie."""
@@ -111,6 +116,7 @@ class SegmentChange:
         "customers": ("segment_share",),
         "previous_customers": ("previous_share",),
     }
+    adds_up: ClassVar[tuple[Relation, ...]] = (Totals("customers"), Totals("previous_customers"))
 
     def finding(self, language: Language) -> str:
         """Say which segment's share of the customers changed most."""
