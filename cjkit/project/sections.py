@@ -136,7 +136,7 @@ class Namespace(Declared):
     """
 
     strength: Literal["strong", "weak", "link"]
-    most: int = Field(5, ge=1)
+    most: int = Field(default=10, ge=1)
     stitch_within: str = "30D"
 
     @model_validator(mode="after")
