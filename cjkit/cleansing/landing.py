@@ -102,6 +102,7 @@ def open_landing(engine: DuckDB, project: Project, landed: Landed) -> Landing:
                 )
                 paths.append(path)
         found[table] = _make_view(engine, project, table, paths)
+    _make_staff(engine, landed)
     edges = [folder / "edges.parquet" for folder in landed.folders]
     _make_edges(engine, project, [path for path in edges if path.is_file()])
     columns = ["table", "file_no", "source", "source_no", "file", "made", "erased"]
@@ -230,6 +231,18 @@ def _make_edges(engine: DuckDB, project: Project, paths: Sequence[Path]) -> None
         if paths
         else """select '' as key_a, '' as key_b, '' as source, '' as file,
             cast(0 as bigint) as record_no, cast(0 as bigint) as seen_us limit 0""",
+    )
+
+
+def _make_staff(engine: DuckDB, landed: Landed) -> None:
+    """Give the keys of employees, as files tell them, a view."""
+    paths = [folder / "staff.parquet" for folder in landed.folders]
+    listed = ", ".join(text(str(path)) for path in paths if path.is_file())
+    engine.view(
+        "staff keys",
+        f"select person_key from read_parquet([{listed}])"
+        if listed
+        else "select '' as person_key where false",
     )
 
 

@@ -32,9 +32,14 @@ def withhold(landing: Landing) -> None:
 
 
 def set_aside_people(landing: Landing) -> None:
-    """Mark the rows of employees, test accounts and bots."""
+    """Mark the rows of employees, test accounts and bots.
+
+    An employee is known by an e-mail of the company's own, wherever it stands, or by a column that
+    says so; a test account by such a column. All rows of the person go, under every id.
+    """
     for rule, claims in (("staff", _STAFF), ("test_account", _TEST)):
-        said = [
+        known = ['select person_key from "staff keys"'] if rule == "staff" else []
+        said = known + [
             f'select person_key from "landed {table}" where try_cast({column(name)} as boolean)'
             for table in CONTRACT
             for name in extra_columns(landing.engine, table)

@@ -358,7 +358,7 @@ class FileLanding:
         if codes:
             level = f"select *, {', '.join(codes)} from ({level}) as texts"
         level = f"select *, {', '.join(values)} from ({level}) as coded"
-        return f"""select {", ".join(made)}, person_key, record_hash,
+        return f"""select {", ".join([*made, "person_key"])}, record_hash,
                 {unique if parts else "null"} as unique_key, {row.number} as row_rule,
                 {_comma_list(wrong)} as unreadable, {_comma_list(unknown)} as unknown_codes,
                 record_no
