@@ -54,6 +54,8 @@ class Kernels:
         own = {"TMPDIR": str(folder), "IPYTHONDIR": str(folder / "ipython")}
         search = [str(Path(cjkit.__file__).parent.parent), os.environ.get("PYTHONPATH", "")]
         own["PYTHONPATH"] = os.pathsep.join(filter(None, search))
+        # Kernels share the cores; threads that wait for small matrices would burn them.
+        own |= dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"), "1")
         self._environment = {**os.environ, **own, **environment}
         self._running: set[_Kernel] = set()
         self._is_stopped = False
