@@ -318,6 +318,33 @@ def test_conditions(company, condition, expected):
     assert "".join(v for v, holds in zip("a1b-", rows["holds"], strict=True) if holds) == expected
 
 
+def test_words_are_written_one_way_where_the_mapping_says_so(company):
+    company.write(
+        "in/a.csv", "id,rank,words,name\n1,ﾚｷﾞｭﾗｰ, 良い　品！ ,ﾎﾝﾀﾞﾅ\n2,gold,good  stuff,\n3,,,−\n"
+    )
+    company.source(
+        "crm",
+        "in/a.csv",
+        """
+[file]
+[ids]
+login = "id"
+[[row]]
+table = "customers"
+unique = ["x_words"]
+[row.columns]
+tier = { column = "rank", normalise = "text", codes = { "レギュラー" = "regular" }, else = "other" }
+x_words = { join = ["words", "name"], separator = " ", normalise = "text" }
+x_same = "words"
+""",
+    )
+    rows = company.rows("customers")
+    assert rows["tier"].tolist() == ["regular", "other", None]
+    assert rows["x_words"].tolist() == ["良い 品! ホンダナ", "good stuff", "-"]
+    assert rows["unique_key"].tolist() == rows["x_words"].tolist()
+    assert rows["x_same"].tolist() == [" 良い　品！ ", "good  stuff", None]
+
+
 # People
 
 

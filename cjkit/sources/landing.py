@@ -26,7 +26,7 @@ from cjkit.sources.ids import ERASED, People, Pseudonym, Vault
 from cjkit.sources.mapping import SourceMapping
 from cjkit.sources.rows import FileLanding, Ledger
 
-LANDING_VERSION = 4
+LANDING_VERSION = 5
 """Counts up when landed rows would differ: then all files are landed anew."""
 
 
