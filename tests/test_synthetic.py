@@ -197,6 +197,7 @@ NOBODY = "client_id is null and user_id is null and consent"
         ("bot_declared", "web/*", "user_agent_class in ('bot', 'monitor')"),
         ("missing_id", "web/*", f"{NOBODY} = 'granted'"),
         ("denied_anonymous", "web/*", f"{NOBODY} = 'denied'"),
+        ("anonymous_visit", "store/*", "loyalty_no is null"),
         ("machine_open", "mail/*", "machine_open = 'true'"),
         ("wrong_currency", "shop/order_lines*", "currency = 'USD'"),
         ("negative_amount", "shop/order_lines*", "amount::int < 0"),

@@ -374,7 +374,8 @@ class FileLanding:
         emails = [rule.normalise == "email" for rule in self.mapping.ids.values()]
         if self.people.staff and any(emails):
             keys = " union ".join(
-                f'select key as person_key from "landing keys {place}" where is_staff'
+                f'select key as person_key from "landing keys {place}" '
+                "where is_staff and not is_erased"
                 for place, is_email in enumerate(emails, 1)
                 if is_email
             )

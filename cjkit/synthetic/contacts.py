@@ -81,19 +81,21 @@ def write_store_visits(exports: Exports, dice: Dice) -> None:
     shifted = f"quarter = '{SHIFTED_QUARTER}'"
     clock = local(f"at_us - case when {shifted} then {ZONE_US} else 0 end", "%Y-%m-%dT%H:%M:%S")
     length = "case kind when 'consultation' then 45 else 22 end"
+    card = f"case when {d.chance('checks in', 0.88, *key)} then loyalty_no end"
     records = f"""
         select {opaque("VI", visit)} as visit_id,
             case kind when 'consultation' then 'consultation' else 'visit' end as visit_type,
             store_code, {clock} as started_at,
             5 + cast({d.exponential("stays", length, *key)} as bigint) as minutes,
             cast({d.exponential("waits in store", 6, *key)} as bigint) as wait_minutes,
-            case when {d.chance("checks in", 0.88, *key)} then loyalty_no end as loyalty_no,
+            {card} as loyalty_no,
             case when kind = 'consultation' then store_code || '-' || staff_no end as staff_id,
             category as topic,
             case when kind = 'consultation' then case consultation when 'good' then 'plan_made'
                 else 'no_plan' end end as outcome,
             quarter, at_us as _at, {visit} as _id,
-            case when {shifted} then 'clock_shift' end as _dirt
+            nullif(concat_ws(',', case when {shifted} then 'clock_shift' end,
+                case when ({card}) is null then 'anonymous_visit' end), '') as _dirt
         from (select person_no, need_no, touch_no, kind, category, staff_no,
                 consultation, at_us
             from touches where kind in ('store', 'consultation') and touch_no < touch_count
