@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import pandas as pd
 
@@ -10,6 +10,7 @@ from cjkit.checks import CjkitError, unknown_name
 from cjkit.engine import Table, column, text
 from cjkit.events import Period, Split, split_by
 from cjkit.labels import MISSING
+from cjkit.privacy import Relation, Totals
 
 
 def last_us(events: Table) -> int:
@@ -51,6 +52,13 @@ def acts(events: Table, relation: str, keys: Sequence[str], without: Collection[
             select {listed(keys)}customer_id, step_no, occurred_us, event, stage, touchpoint,
                 {wait} as waited_us, {measured} as measured_us
             from {relation} as events {kept})"""
+
+
+def groups_add_up(
+    counts: Iterable[str], key: tuple[str, ...], by: str | None
+) -> tuple[Relation, ...]:
+    """Say that the groups of a split result add up to the result without it."""
+    return tuple(Totals(count, key) for count in counts) if by is not None else ()
 
 
 def name_groups(rows: pd.DataFrame, split: Split | None) -> pd.DataFrame:

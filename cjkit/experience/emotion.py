@@ -13,7 +13,15 @@ from matplotlib.axes import Axes
 from cjkit.checks import one_of
 from cjkit.engine import Table, text
 from cjkit.events import Period
-from cjkit.experience.asking import divide, during, listed, name_groups, place, refuse_split
+from cjkit.experience.asking import (
+    divide,
+    during,
+    groups_add_up,
+    listed,
+    name_groups,
+    place,
+    refuse_split,
+)
 from cjkit.labels import (
     MISSING,
     Language,
@@ -23,6 +31,7 @@ from cjkit.labels import (
     label,
 )
 from cjkit.plots.rates import draw_rates
+from cjkit.privacy import Relation, Totals
 from cjkit.statistics import mean_interval
 
 Per = Literal["touchpoint", "stage"]
@@ -42,8 +51,9 @@ class Emotion:
     ----------
     table : DataFrame, one row for each stage or touchpoint (and each value of `by`)
         `stage` (missing where nothing says it), `touchpoint` (when measured per touchpoint),
-        `answers` (count), `emotion` (mean from -1, the worst answer, to 1, the best) with
-        `emotion_low` and `emotion_high` (Student's interval of the mean; missing for one answer).
+        `people` (who answered; who is not known counts once an answer), `answers` (count),
+        `emotion` (mean from -1, the worst answer, to 1, the best) with `emotion_low` and
+        `emotion_high` (Student's interval of the mean; missing for one answer).
     per : {'touchpoint', 'stage'}
         What a row is.
     by : str or None
@@ -58,8 +68,17 @@ class Emotion:
     sql: tuple[str, ...]
 
     counts: ClassVar[dict[str, tuple[str, ...]]] = {
-        "answers": ("emotion", "emotion_low", "emotion_high")
+        "people": ("answers", "emotion", "emotion_low", "emotion_high")
     }
+
+    @property
+    def adds_up(self) -> tuple[Relation, ...]:
+        """The answers of the touchpoints of a stage, and those of the groups."""
+        if self.per == "stage":
+            return groups_add_up(self.counts, ("stage",), self.by)
+        group = tuple(self.table.columns[:1]) if self.by else ()
+        of_groups = groups_add_up(self.counts, ("stage", "touchpoint"), self.by)
+        return (Totals("people", (*group, "stage")), *of_groups)
 
     @property
     def worst(self) -> pd.Series[Any] | None:
@@ -155,9 +174,12 @@ def measure_emotion(
         select *, {emotion_sql()} as felt, {stage_sql(stage_of)} as stage_or_none
         from {relation} as feedback"""
     sql = f"""
-        select {listed(keys)}count(*) as answers, sum(felt) as total, sum(felt * felt) as squares
-        from (select {"by_value, " if split else ""}felt, coalesce(stage_or_none, {text(MISSING)})
-                as stage, {place("touchpoint")} as touchpoint
+        select {listed(keys)}count(distinct customer_id)
+                + sum(case when customer_id is null then 1 else 0 end) as people,
+            count(*) as answers, sum(felt) as total, sum(felt * felt) as squares
+        from (select {"by_value, " if split else ""}customer_id, felt,
+                coalesce(stage_or_none, {text(MISSING)}) as stage,
+                {place("touchpoint")} as touchpoint
             from ({answers}) as answers
             where felt is not null and {during(period, "given_us")}) as felt
         group by {", ".join(keys)}"""
@@ -171,7 +193,8 @@ def measure_emotion(
     table = table.sort_values(
         order, ascending=[name != "answers" for name in order], ignore_index=True
     )
-    columns = [*keys, "answers", "emotion", "emotion_low", "emotion_high"]
+    table["people"] = table["people"].astype("int64")
+    columns = [*keys, "people", "answers", "emotion", "emotion_low", "emotion_high"]
     return Emotion(name_groups(table[columns], split), per, by, (sql,))
 
 

@@ -14,10 +14,19 @@ from scipy import stats
 from cjkit.checks import CjkitError, microseconds, parse_duration, unknown_name
 from cjkit.engine import Table, text
 from cjkit.events import PURCHASE, Period
-from cjkit.experience.asking import divide, during, last_us, listed, name_groups, refuse_split
+from cjkit.experience.asking import (
+    divide,
+    during,
+    groups_add_up,
+    last_us,
+    listed,
+    name_groups,
+    refuse_split,
+)
 from cjkit.experience.emotion import emotion_sql
 from cjkit.labels import Language, display_name, format_number, format_percent, label
 from cjkit.plots.rates import draw_rates
+from cjkit.privacy import Equation, Relation, Rest
 from cjkit.statistics import benjamini_hochberg
 
 GOOD_OUTCOMES = ("good", "resolved", "solved", "success", "completed", "answered", "planned")
@@ -28,6 +37,8 @@ _GOOD, _LOW = 0.5, -0.5
 _MOST_BEFORE = 4
 _FEWEST_OUTCOMES = 10
 _DRAWN = 12
+
+_COUNTS = ("people", "good", "bad", "good_went_on", "bad_went_on")
 
 # What rests on the counts of people, and is hidden with them.
 _RESTS = (
@@ -44,7 +55,8 @@ class Moments:
     ----------
     table : DataFrame, one row for each touchpoint (and each value of `by`)
         `touchpoint`, `people` (with a good or a bad experience there), `good` and `bad` (people),
-        `good_rate` and `bad_rate` (share of each who convert afterwards, 0 to 1), `rate_gap`
+        `good_went_on` and `bad_went_on` (those of each who convert afterwards), `good_rate` and
+        `bad_rate` (their shares, 0 to 1), `rate_gap`
         (good less bad among people with equally many conversions before, -1 to 1) with
         `rate_gap_low` and `rate_gap_high`, `p_value` (adjusted after Benjamini and Hochberg;
         missing where too few people), `at_stake` (`rate_gap` x people with a bad experience) and
@@ -71,8 +83,18 @@ class Moments:
     sql: tuple[str, ...]
     method: str = "Mantel-Haenszel risk difference over the number of conversions before"
 
-    counts: ClassVar[dict[str, tuple[str, ...]]] = dict.fromkeys(("people", "good", "bad"), _RESTS)
+    counts: ClassVar[dict[str, tuple[str, ...]]] = dict.fromkeys(_COUNTS, _RESTS)
     formats: ClassVar[dict[str, str]] = {"rate_gap": "rate", "p_value": "number"}
+
+    @property
+    def adds_up(self) -> tuple[Relation, ...]:
+        """Good and bad are all; who did not go on; and the groups together."""
+        cells = [[(name, row) for name in _COUNTS[:3]] for row in range(len(self.table))]
+        return (
+            *(Equation((people,), (good, bad)) for people, good, bad in cells),
+            *(Rest(f"{kind}_went_on", kind) for kind in ("good", "bad")),
+            *groups_add_up(self.counts, ("touchpoint",), self.by),
+        )
 
     @property
     def found(self) -> pd.DataFrame:
@@ -273,8 +295,8 @@ def _tidy(found: pd.DataFrame, keys: list[str], fewest: int) -> pd.DataFrame:
         {
             "good": n1,
             "bad": n0,
-            "good_on": y1,
-            "bad_on": y0,
+            "good_went_on": y1,
+            "bad_went_on": y0,
             "weighted": (y1 * n0 - y0 * n1) / whole,
             "weight": n1 * n0 / whole,
             "p": (n1**2 * y0 - n0**2 * y1 + n1 * n0 * (n0 - n1) / 2) / whole**2,
@@ -283,26 +305,25 @@ def _tidy(found: pd.DataFrame, keys: list[str], fewest: int) -> pd.DataFrame:
     )
     table = sums.groupby(level=own).sum().reset_index()
     table["people"] = table["good"] + table["bad"]
-    table["good_rate"] = table["good_on"] / table["good"].where(table["good"] > 0)
-    table["bad_rate"] = table["bad_on"] / table["bad"].where(table["bad"] > 0)
+    for kind in ("good", "bad"):
+        table[f"{kind}_rate"] = table[f"{kind}_went_on"] / table[kind].where(table[kind] > 0)
     weight = table["weight"].where(table["weight"] > 0)
     table["rate_gap"] = table["weighted"] / weight
     error = np.sqrt((table["rate_gap"] * table["p"] + table["q"]).clip(lower=0)) / weight
     half = stats.norm.ppf(0.975) * error
     table["rate_gap_low"] = (table["rate_gap"] - half).clip(lower=-1)
     table["rate_gap_high"] = (table["rate_gap"] + half).clip(upper=1)
-    went = table["good_on"] + table["bad_on"]
+    went = table["good_went_on"] + table["bad_went_on"]
     enough = (table[["good", "bad"]].min(axis=1) >= fewest) & (error > 0)
     enough &= (went >= _FEWEST_OUTCOMES) & (table["people"] - went >= _FEWEST_OUTCOMES)
     p_values = pd.Series(2 * stats.norm.sf(np.abs(table["rate_gap"] / error)), table.index)
     table["p_value"] = benjamini_hochberg(p_values.where(enough))
     table["at_stake"] = table["rate_gap"] * table["bad"]
     table["is_moment"] = (table["p_value"] <= FALSE_DISCOVERIES) & (table["rate_gap"] > 0)
-    counts = ["people", "good", "bad"]
-    table[counts] = table[counts].astype("int64")
+    table[[*_COUNTS]] = table[[*_COUNTS]].astype("int64")
     table = table.sort_values(
         ["is_moment", "rate_gap_low", "touchpoint"],
         ascending=[False, False, True],
         ignore_index=True,
     )
-    return table[[*own, *counts, *_RESTS]]
+    return table[[*own, *_COUNTS, *_RESTS]]

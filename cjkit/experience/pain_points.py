@@ -25,6 +25,7 @@ from cjkit.experience.asking import (
 from cjkit.experience.emotion import emotion_sql, stage_sql
 from cjkit.labels import Language, display_name, format_number, format_percent, label
 from cjkit.plots.rates import draw_rates
+from cjkit.privacy import Relation, Rest, Totals
 from cjkit.statistics import (
     benjamini_hochberg,
     difference_p_value,
@@ -39,6 +40,13 @@ DROP_OFF, LOW_SCORE = "drop_off", "low_score"
 FALSE_DISCOVERIES = 0.05
 _LOW = -0.5
 _DRAWN = 12
+
+# What rests on the counts, and is hidden with them.
+_RESTS = (
+    *("affected_rate", "affected_rate_low", "affected_rate_high", "other_rate"),
+    *("excess_rate", "excess_rate_low", "excess_rate_high"),
+    *("p_value", "excess_people", "is_pain_point"),
+)
 
 
 @dataclass(frozen=True)
@@ -75,24 +83,20 @@ class PainPoints:
     against: Against
     sql: tuple[str, ...]
 
-    counts: ClassVar[dict[str, tuple[str, ...]]] = {
-        "people": (
-            *(
-                "affected",
-                "affected_rate",
-                "affected_rate_low",
-                "affected_rate_high",
-                "other_rate",
-                "excess_rate",
-            ),
-            *("excess_rate_low", "excess_rate_high", "p_value", "excess_people", "is_pain_point"),
-        )
-    }
+    counts: ClassVar[dict[str, tuple[str, ...]]] = dict.fromkeys(("people", "affected"), _RESTS)
     formats: ClassVar[dict[str, str]] = {
         "symptom": "symptom",
         "excess_rate": "rate",
         "p_value": "number",
     }
+
+    @property
+    def adds_up(self) -> tuple[Relation, ...]:
+        """Who is not affected; and the rows that are compared, of which each tells the others."""
+        group = tuple(self.table.columns[:1]) if self.by else ()
+        beside = (*group, "stage") if self.against == "stage" else ("stage", "touchpoint")
+        together = (Totals(count, (*beside, "symptom")) for count in self.counts)
+        return (Rest("affected", "people"), *together)
 
     @property
     def found(self) -> pd.DataFrame:
@@ -246,7 +250,7 @@ def rank_pain_points(
     beside = [*keys, "stage_no"] if against == "stage" else ["stage_no", "touchpoint"]
     table = _compare(pd.concat(found, ignore_index=True), [*beside, "symptom"], fewest)
     table["stage"] = table["stage_no"].map(dict(enumerate(stages, 1)))
-    columns = ["stage", "touchpoint", "symptom", *PainPoints.counts, *PainPoints.counts["people"]]
+    columns = ["stage", "touchpoint", "symptom", *PainPoints.counts, *_RESTS]
     return PainPoints(
         name_groups(table[[*keys, *columns]], split),
         parse_duration(silence, name="silence"),

@@ -17,6 +17,7 @@ from cjkit.experience.asking import (
     check_stages,
     divide,
     during,
+    groups_add_up,
     last_us,
     listed,
     name_groups,
@@ -32,6 +33,7 @@ from cjkit.labels import (
     label,
 )
 from cjkit.plots.rates import draw_rates
+from cjkit.privacy import Relation, Rest
 from cjkit.statistics import wilson_interval
 
 _RATES = ("progress_rate", "progress_rate_low", "progress_rate_high")
@@ -63,10 +65,16 @@ class Stages:
     sql: tuple[str, ...]
 
     counts: ClassVar[dict[str, tuple[str, ...]]] = {
-        "customers": ("known_customers", "progressed", *_RATES, "progress_p50_us"),
-        "known_customers": ("progressed", *_RATES, "progress_p50_us"),
-        "progressed": ("progress_p50_us",),
+        "customers": (),
+        "known_customers": _RATES,
+        "progressed": (*_RATES, "progress_p50_us"),
     }
+
+    @property
+    def adds_up(self) -> tuple[Relation, ...]:
+        """Who is not known yet, who did not come further, and the groups together."""
+        nested = (Rest("known_customers", "customers"), Rest("progressed", "known_customers"))
+        return (*nested, *groups_add_up(self.counts, ("stage",), self.by))
 
     @property
     def hardest_stage(self) -> pd.Series[Any] | None:

@@ -16,6 +16,7 @@ from cjkit.experience.asking import (
     check_stages,
     divide,
     during,
+    groups_add_up,
     listed,
     name_groups,
     place,
@@ -24,6 +25,7 @@ from cjkit.experience.asking import (
 )
 from cjkit.labels import Language, display_name, format_number, format_percent, label
 from cjkit.plots.rates import draw_rates
+from cjkit.privacy import Relation, Rest
 from cjkit.statistics import wilson_interval
 
 _DRAWN = 20
@@ -37,10 +39,11 @@ class Touchpoints:
     Attributes
     ----------
     table : DataFrame, one row for each stage and touchpoint (and each value of `by`)
-        `stage`, `touchpoint`, `customers` (people who were there), `visits` (events), `share` of
-        all people with an event of that stage (0 to 1; shares overlap, since a person may be at
-        several) with `share_low` and `share_high` (Wilson), and `wait_p50_us`, the median time to
-        the person's next event in microseconds. Stages in order, largest touchpoint first.
+        `stage`, `touchpoint`, `customers` (people who were there), `visits` (events),
+        `stage_customers` (all people with an event of that stage) and `share` of these (0 to 1;
+        shares overlap, since a person may be at several) with `share_low` and `share_high`
+        (Wilson), and `wait_p50_us`, the median time to the person's next event in microseconds.
+        Stages in order, largest touchpoint first.
     by : str or None
         The column that the counts are split by.
     sql : tuple of str
@@ -52,8 +55,15 @@ class Touchpoints:
     sql: tuple[str, ...]
 
     counts: ClassVar[dict[str, tuple[str, ...]]] = {
-        "customers": ("visits", *_SHARES, "wait_p50_us")
+        "customers": ("visits", *_SHARES, "wait_p50_us"),
+        "stage_customers": _SHARES,
     }
+
+    @property
+    def adds_up(self) -> tuple[Relation, ...]:
+        """Who of a stage was elsewhere, and the groups together."""
+        elsewhere = Rest("customers", "stage_customers")
+        return (elsewhere, *groups_add_up(["customers"], ("stage", "touchpoint"), self.by))
 
     def finding(self, language: Language) -> str:
         """Say which touchpoint reaches most people."""
@@ -136,7 +146,7 @@ def measure_touchpoints(
         select {listed(keys)}stage_no, touchpoint, {counted}, count(*) as visits
         from ({staged}) as staged group by {listed(keys)}stage_no, touchpoint""",
         f"""
-        select {listed(keys)}stage_no, {counted.replace("customers", "people")}
+        select {listed(keys)}stage_no, {counted.replace("customers", "stage_customers")}
         from ({staged}) as staged group by {listed(keys)}stage_no""",
     )
     found, people = (events.engine.query(sql) for sql in statements)
@@ -145,13 +155,15 @@ def measure_touchpoints(
     ).rename(columns={"p50": "wait_p50_us"})
     table = found.merge(people, on=[*keys, "stage_no"])
     table = table.merge(waits.drop(columns="n"), "left", [*keys, "stage_no", "touchpoint"])
-    table["share"] = table["customers"] / table["people"]
-    table["share_low"], table["share_high"] = wilson_interval(table["customers"], table["people"])
+    of_stage = table["stage_customers"]
+    table["share"] = table["customers"] / of_stage
+    table["share_low"], table["share_high"] = wilson_interval(table["customers"], of_stage)
     table["stage"] = table["stage_no"].map(dict(enumerate(stages, 1)))
     table = table.sort_values(
         [*keys, "stage_no", "customers", "touchpoint"],
         ascending=[*(True for _ in keys), True, False, True],
         ignore_index=True,
     )
-    columns = ["stage", "touchpoint", "customers", "visits", *_SHARES, "wait_p50_us"]
+    counts = ["customers", "visits", "stage_customers"]
+    columns = ["stage", "touchpoint", *counts, *_SHARES, "wait_p50_us"]
     return Touchpoints(name_groups(table[[*keys, *columns]], split), by, statements)

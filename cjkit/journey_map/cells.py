@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Protocol
 
+import numpy as np
 import pandas as pd
 
 from cjkit.checks import CjkitError, unknown_name
@@ -23,6 +24,7 @@ LANES = ("touchpoints", "people", "emotion", "time", "pain_points", "moments")
 """The lanes of the map, from top to bottom."""
 
 _COLUMNS = ["stage", "lane", "item", "measure", "value", "low", "high", "n"]
+_HIDDEN = "hidden "
 _DAY_US = 86_400_000_000
 
 
@@ -61,23 +63,32 @@ class JourneyMap:
         Whom it shows; None: everybody.
     offline : frozenset of str
         The touchpoints that are not online.
+    made_of : mapping from str to result
+        The results that were passed in: a figure that is masked there is masked here.
+    most : int
+        The most items in a cell.
     sql : tuple of str
-        The statements behind the results that were passed in.
+        The statements behind them.
     """
 
     table: pd.DataFrame
     lanes: tuple[str, ...]
     segment: str | None
     offline: frozenset[str]
+    made_of: Mapping[str, Measured]
+    most: int
     sql: tuple[str, ...]
 
-    counts: ClassVar[dict[str, tuple[str, ...]]] = {"n": ("value", "low", "high")}
     formats: ClassVar[dict[str, str]] = {
         "lane": "lane",
         "item": "touchpoint",
         "measure": "measure",
         "value": "number",
     }
+
+    def remade(self, mask: Callable[[Measured], Measured]) -> JourneyMap:
+        """Return the map with the figures that `mask` leaves of the results that it is made of."""
+        return replace(self, table=_compose(self.made_of, self.segment, self.most, mask))
 
     @property
     def stages(self) -> list[str]:
@@ -193,24 +204,44 @@ def draw_journey_map(
         "moments": moments,
     }
     measured = {name: result for name, result in given.items() if result is not None}
+    return JourneyMap(
+        table=_compose(measured, segment, most, lambda result: result),
+        lanes=tuple(lane for lane in LANES if lane in {*measured, "people", "time"}),
+        segment=segment,
+        offline=frozenset(offline),
+        made_of=measured,
+        most=most,
+        sql=tuple(dict.fromkeys(text for result in measured.values() for text in result.sql)),
+    )
+
+
+def _compose(
+    measured: Mapping[str, Measured],
+    segment: str | None,
+    most: int,
+    mask: Callable[[Measured], Measured],
+) -> pd.DataFrame:
+    """Return the cells of the map; the figures that `mask` takes out of the results are missing."""
     tables = {name: _of_segment(name, result, segment) for name, result in measured.items()}
     if "emotion" in tables and "touchpoint" in tables["emotion"]:
         raise CjkitError("emotion was measured per touchpoint: measure it with per='stage'.")
+    for name, result in measured.items():
+        hidden = mask(result).table.isna() & result.table.notna()
+        tables[name] = tables[name].join(hidden.add_prefix(_HIDDEN))
+    cells = [*_stage_cells(tables["stages"])]
     makers = {
         "touchpoints": _touchpoint_cells,
         "emotion": _emotion_cells,
         "pain_points": _pain_cells,
     }
-    cells = [*_stage_cells(tables["stages"])]
     for name, make in makers.items():
         if name in tables:
             cells.append(make(tables[name]))
     if "moments" in tables:
         cells.append(_moment_cells(tables["moments"], tables.get("touchpoints")))
     table = _in_order(pd.concat(cells, ignore_index=True), list(tables["stages"]["stage"]), most)
-    sql = tuple(dict.fromkeys(text for result in measured.values() for text in result.sql))
-    lanes = tuple(lane for lane in LANES if lane in {*measured, "people", "time"})
-    return JourneyMap(table, lanes, segment, frozenset(offline), sql)
+    table.loc[table.pop(_HIDDEN).astype(bool), ["value", "low", "high", "n"]] = np.nan
+    return table
 
 
 def _of_segment(name: str, result: Measured, segment: str | None) -> pd.DataFrame:
@@ -234,7 +265,9 @@ def _of_segment(name: str, result: Measured, segment: str | None) -> pd.DataFram
 def _cells(lane: str, rows: pd.DataFrame, measure: Any, columns: dict[str, str]) -> pd.DataFrame:
     """Return rows of a result as cells; `columns` says which column becomes which."""
     cells = pd.DataFrame({name: rows[source] for name, source in columns.items()}, rows.index)
-    return cells.assign(lane=lane, measure=measure).reindex(columns=_COLUMNS)
+    flags = [f"{_HIDDEN}{source}" for source in columns.values()]
+    cells[_HIDDEN] = rows[[flag for flag in flags if flag in rows]].any(axis=1)
+    return cells.assign(lane=lane, measure=measure).reindex(columns=[*_COLUMNS, _HIDDEN])
 
 
 def _stage_cells(table: pd.DataFrame) -> list[pd.DataFrame]:
@@ -283,10 +316,11 @@ def _moment_cells(table: pd.DataFrame, touchpoints: pd.DataFrame | None) -> pd.D
         raise CjkitError("moments need touchpoints: these say in which stage a moment is.")
     rows = table[table["is_moment"].astype(bool)]
     home = touchpoints.sort_values("customers", ascending=False, kind="stable")
-    home = home.drop_duplicates("touchpoint")[["touchpoint", "stage"]]
+    home = home.drop_duplicates("touchpoint").set_index("touchpoint")["stage"]
+    rows = rows.assign(stage=rows["touchpoint"].map(home.to_dict())).dropna(subset="stage")
     columns = {"stage": "stage", "item": "touchpoint", "value": "rate_gap"}
     limits = {"low": "rate_gap_low", "high": "rate_gap_high", "n": "people"}
-    return _cells("moments", rows.merge(home, on="touchpoint"), "rate_gap", {**columns, **limits})
+    return _cells("moments", rows, "rate_gap", {**columns, **limits})
 
 
 def _in_order(cells: pd.DataFrame, stages: list[str], most: int) -> pd.DataFrame:
@@ -299,4 +333,4 @@ def _in_order(cells: pd.DataFrame, stages: list[str], most: int) -> pd.DataFrame
         stage_no=cells["stage"].map(stages.index), lane_no=cells["lane"].map(LANES.index)
     )
     order = order.sort_values(["stage_no", "lane_no"], kind="stable", ignore_index=True)
-    return order[_COLUMNS]
+    return order[[*_COLUMNS, _HIDDEN]]

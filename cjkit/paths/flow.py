@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar, cast
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -74,7 +74,10 @@ class Flow:
         group = list(self.table.columns[:1]) if self.by else []
         near, far = ("target", "origin") if self.is_backward else ("origin", "target")
         places = self.table.reset_index(drop=True).assign(step=self.table["step"].abs().to_numpy())
-        came, gone = (places.groupby([*group, "step", side]).indices for side in (far, near))
+        came, gone = (
+            cast("dict[tuple[Any, ...], Any]", places.groupby([*group, "step", side]).indices)
+            for side in (far, near)
+        )
         followed = []
         for (*which, step, place), rows in came.items():
             if (onward := gone.get((*which, step + 1, place))) is not None:
