@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import datetime
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from cjkit.checks import unknown_name
+from cjkit.cleansing.freshness import measure_freshness
+from cjkit.cleansing.history import compare_scores, read_history, runs_until
 from cjkit.cleansing.results import (
     Changes,
     ChannelChanges,
@@ -16,12 +21,14 @@ from cjkit.cleansing.results import (
     FanOut,
     FilteredRecords,
     Flow,
+    Freshness,
     IdentitySummary,
     Quarantine,
     QuarantineExamples,
     RecordLedger,
     RowLedger,
     Scorecard,
+    Trend,
     Withheld,
     make_changes,
 )
@@ -42,6 +49,8 @@ class Quality:
     flow : Flow
     quarantine : Quarantine
     scorecard : Scorecard
+    trend : Trend
+    freshness : Freshness
     identity : IdentitySummary
     changes : Changes
     channels : ChannelChanges
@@ -56,6 +65,8 @@ class Quality:
     flow: Flow
     quarantine: Quarantine
     scorecard: Scorecard
+    trend: Trend
+    freshness: Freshness
     identity: IdentitySummary
     changes: Changes
     channels: ChannelChanges
@@ -63,13 +74,21 @@ class Quality:
     withheld: Withheld
 
 
-def read_quality(engine: DuckDB, folder: Path, facts: dict[str, int]) -> Quality:
-    """Read what the gate found from the folder of a prepared log; `facts` is its gate.json."""
+def read_quality(engine: DuckDB, folder: Path, facts: Mapping[str, Any], history: Path) -> Quality:
+    """Read what the gate found from the folder of a prepared log, and what earlier runs found.
+
+    `facts` is what its gate.json says; `history` is the folder that `remember_run` writes.
+    """
 
     def read(name: str) -> pd.DataFrame:
         return engine.query(f"from read_parquet({text(str(folder / f'gate_{name}.parquet'))})")
 
-    rows = read("row_ledger")
+    def past(name: str) -> pd.DataFrame:
+        return runs_until(read_history(engine, history, name), folder.name)
+
+    rows, scores, arrivals = read("row_ledger"), past("scorecard"), past("arrivals")
+    before = arrivals[arrivals["run"].isin(arrivals["run"].unique()[-2:-1])]
+    as_of = datetime.date.fromisoformat(facts["as_of"])
     filtered = read("filtered_records").groupby(["source", "filter"])["records"].sum()
     return Quality(
         records=RecordLedger(read("record_ledger")),
@@ -79,6 +98,8 @@ def read_quality(engine: DuckDB, folder: Path, facts: dict[str, int]) -> Quality
         flow=Flow(read("flow")),
         quarantine=Quarantine(_by_rule(read("failures"), rows)),
         scorecard=Scorecard(read("scorecard")),
+        trend=Trend(compare_scores(scores), scores),
+        freshness=Freshness(measure_freshness(read("days"), as_of, before)),
         identity=IdentitySummary(
             read("identity"),
             customers=facts["customers"],

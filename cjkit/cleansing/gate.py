@@ -19,6 +19,8 @@ from cjkit import identity, sources
 from cjkit.checks import CjkitError
 from cjkit.cleansing import identities, ledgers, people, quality, rows, sales
 from cjkit.cleansing.changes import compare_before
+from cjkit.cleansing.freshness import count_days
+from cjkit.cleansing.history import remember_run
 from cjkit.cleansing.landing import Landing, open_landing
 from cjkit.cleansing.prepared import write_log
 from cjkit.cleansing.state import (
@@ -34,7 +36,7 @@ from cjkit.privacy import pseudonym_sql, read_key
 from cjkit.project import Project, read_project
 from cjkit.sources import Landed
 
-GATE_VERSION = 2
+GATE_VERSION = 3
 """Counts up when a prepared log would differ: then all logs are prepared anew."""
 
 
@@ -102,6 +104,7 @@ def prepare(project: str | Path | Project, *, as_of: str | datetime.date | None 
                 with published(folder) as partial:
                     cleanse(engine, project, landed, partial, chosen, hide)
                 identity.keep_ids(folder, state / "identity")
+            remember_run(engine, folder, state / "history")
             prune(state / "prepared", folder)
         except (EngineError, OSError) as error:
             raise CjkitError(f"The log cannot be prepared in {state}: {error}") from error
@@ -189,6 +192,7 @@ def cleanse(
         "flow": flow,
         "filtered_records": landing.filtered,
         "scorecard": score,
+        "days": count_days(landing, as_of_us),
         "failures": quality.count_failures(landing),
         "withheld": quality.count_withheld(landing),
         "clock_shifts": shifts,

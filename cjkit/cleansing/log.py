@@ -76,7 +76,8 @@ class Log:
     @cached_property
     def quality(self) -> Quality:
         """What the gate found: ledgers, quarantine, scorecard, and what cleansing changed."""
-        return read_quality(self.engine, self.prepared.folder, dict(self.prepared.facts))
+        folder, history = self.prepared.folder, self.project.state_folder / "history"
+        return read_quality(self.engine, folder, self.prepared.facts, history)
 
     def list_examples(self, rule: str | None = None, *, most: int = 3) -> QuarantineExamples:
         """List rows of the quarantine: the first `most` of each rule, or of one rule.

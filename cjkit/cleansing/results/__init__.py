@@ -8,7 +8,7 @@ from cjkit.cleansing.results.changes import (
 from cjkit.cleansing.results.faults import ClockShifts, Quarantine, QuarantineExamples
 from cjkit.cleansing.results.ledgers import FanOut, FilteredRecords, Flow, RecordLedger, RowLedger
 from cjkit.cleansing.results.people import IdentitySummary, Withheld
-from cjkit.cleansing.results.scores import Scorecard
+from cjkit.cleansing.results.scores import Freshness, Scorecard, Trend
 
 __all__ = [
     "Changes",
@@ -17,12 +17,14 @@ __all__ = [
     "FanOut",
     "FilteredRecords",
     "Flow",
+    "Freshness",
     "IdentitySummary",
     "Quarantine",
     "QuarantineExamples",
     "RecordLedger",
     "RowLedger",
     "Scorecard",
+    "Trend",
     "Withheld",
     "make_changes",
 ]
