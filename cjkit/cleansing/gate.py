@@ -21,18 +21,20 @@ from cjkit.cleansing import identities, ledgers, people, quality, rows, sales
 from cjkit.cleansing.changes import compare_before
 from cjkit.cleansing.freshness import count_days
 from cjkit.cleansing.history import remember_run
+from cjkit.cleansing.erasing import finish_erasing, read_tombstones
 from cjkit.cleansing.landing import Landing, open_landing
 from cjkit.cleansing.prepared import write_log
 from cjkit.cleansing.state import (
     fingerprint,
     make_state_folder,
     one_at_a_time,
+    opened_vault,
     prune,
     published,
 )
 from cjkit.engine import DuckDB, EngineError
 from cjkit.events import CONTRACT, local_midnight_us
-from cjkit.privacy import pseudonym_sql, read_key
+from cjkit.privacy import audit, project_key, pseudonym_sql
 from cjkit.project import Project, read_project
 from cjkit.sources import Landed
 
@@ -89,16 +91,20 @@ def prepare(project: str | Path | Project, *, as_of: str | datetime.date | None 
         project = read_project(project)
     chosen = parse_as_of(as_of) or project.period.as_of
     state = make_state_folder(project.state_folder)
-    with one_at_a_time(state):
+    key = project_key(project)
+    with one_at_a_time(state), opened_vault(state, key) as vault:
         engine = DuckDB(
             threads=project.engine.threads, memory=project.engine.memory, spill=state / "spill"
         )
         try:
-            hide = _pseudonym(project)
-            landed = sources.land(project, engine, pseudonym=hide)
+            finish_erasing(project, engine, vault)
+            erased = read_tombstones(state).person_keys
+            hide = _pseudonym(key)
+            landed = sources.land(project, engine, pseudonym=hide, vault=vault, erased=erased)
             made_by = f"{version('cjkit')} {GATE_VERSION}"
             pins = identities.pins_text(project)
-            mark = fingerprint([made_by, project.text, pins, str(chosen), landed.fingerprint])
+            about = [made_by, project.text, pins, str(chosen), landed.fingerprint, *erased]
+            mark = fingerprint(about)
             folder = state / "prepared" / mark
             if is_new := not (folder / "gate.json").is_file():
                 with published(folder) as partial:
@@ -110,6 +116,8 @@ def prepare(project: str | Path | Project, *, as_of: str | datetime.date | None 
             raise CjkitError(f"The log cannot be prepared in {state}: {error}") from error
         finally:
             engine.close()
+        if is_new:
+            audit.record(project, "prepare", data=mark, parameters={"as_of": as_of and str(as_of)})
     return read_prepared(folder, is_new=is_new)
 
 
@@ -120,14 +128,9 @@ def read_prepared(folder: Path, *, is_new: bool = False) -> Prepared:
     return Prepared(folder, folder.name, day, is_new, facts)
 
 
-def _pseudonym(project: Project) -> Callable[[str], str] | None:
+def _pseudonym(key: bytes | None) -> Callable[[str], str] | None:
     """Return what hides ids under the project's key, or None where they stand as they are."""
-    if project.privacy.pseudonyms == "plain":
-        return None
-    own = project.privacy.key_file
-    default = Path("~/.config/cjkit", f"{project.project.id}.key")
-    key = read_key(project.folder / own if own else default.expanduser())
-    return lambda expression: pseudonym_sql(expression, key)
+    return None if key is None else lambda expression: pseudonym_sql(expression, key)
 
 
 def parse_as_of(given: str | datetime.date | None) -> datetime.date | None:

@@ -15,7 +15,7 @@ from cjkit.privacy import Vault, open_vault
 KEPT = 3
 """How many prepared logs stay: those still open in another notebook are among them."""
 
-_PARTIAL = "partial-"
+PARTIAL = "partial-"
 
 
 def make_state_folder(folder: Path) -> Path:
@@ -74,9 +74,9 @@ def published(folder: Path) -> Iterator[Path]:
 
     Whatever a killed run left beside it is removed first: the caller holds the lock.
     """
-    for stale in folder.parent.glob(f"{_PARTIAL}*"):
+    for stale in folder.parent.glob(f"{PARTIAL}*"):
         shutil.rmtree(stale, ignore_errors=True)
-    partial = folder.parent / f"{_PARTIAL}{folder.name}"
+    partial = folder.parent / f"{PARTIAL}{folder.name}"
     partial.mkdir(mode=0o700)
     try:
         yield partial
@@ -90,7 +90,7 @@ def published(folder: Path) -> Iterator[Path]:
 
 def prune(folder: Path, newest: Path) -> None:
     """Remove the oldest prepared logs in `folder`: the last few stay, and `newest` in any case."""
-    logs = [log for log in folder.iterdir() if log.is_dir() and not log.name.startswith(_PARTIAL)]
+    logs = [log for log in folder.iterdir() if log.is_dir() and not log.name.startswith(PARTIAL)]
     for log in sorted(logs, key=lambda log: log.stat().st_mtime, reverse=True)[KEPT:]:
         if log != newest:
             shutil.rmtree(log, ignore_errors=True)

@@ -6,6 +6,7 @@ cookie) attaches to the one person it meets, for a time; a link (an order number
 the other. Pins by hand win. Every link keeps its evidence, and customer ids are kept for ever.
 """
 
+from cjkit.identity.erasing import count_anchors, erase_anchors
 from cjkit.identity.evidence import Explanation, explain_customer
 from cjkit.identity.ids import ALIASES, keep_ids, mint, remembered
 from cjkit.identity.people import People, resolve_people, write_people
@@ -16,6 +17,8 @@ __all__ = [
     "Explanation",
     "People",
     "Pin",
+    "count_anchors",
+    "erase_anchors",
     "explain_customer",
     "find_keys",
     "keep_ids",

@@ -1,0 +1,214 @@
+"""Erasing people from all that the gate keeps, so that a killed run is finished by the next.
+
+`<state>/forgotten.json` remembers the keys of people who must not come back, and what is begun but
+not finished. It is written before anything goes; whoever prepares the log next finishes what is in
+it, so that no log is ever made of a state from which somebody is half gone.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import unicodedata
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from cjkit import identity
+from cjkit.checks import CjkitError
+from cjkit.cleansing.state import PARTIAL
+from cjkit.engine import DuckDB, text
+from cjkit.privacy import Vault, audit
+from cjkit.project import Project
+from cjkit.sources import erasing as landed
+
+_FEWEST = 6
+"""A value shorter than this is in too many records to be somebody's trace."""
+
+
+@dataclass(frozen=True)
+class Traces:
+    """Where people are in what the gate keeps.
+
+    Attributes
+    ----------
+    customer_ids : tuple of str
+        Who they are in the prepared log.
+    person_keys : tuple of str
+        All their keys.
+    counts : mapping from place to int
+        How much there is of them: `vault ids`, `vault details`, `vault records`, `landed <table>`
+        (rows), `prepared logs` and `remembered ids`.
+    files : tuple of str
+        Input files, as the project's folder sees them, that have rows of theirs.
+    """
+
+    customer_ids: tuple[str, ...]
+    person_keys: tuple[str, ...]
+    counts: dict[str, int]
+    files: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Tombstones:
+    """What `forgotten.json` says: the keys that must not come back, and what is not finished."""
+
+    person_keys: tuple[str, ...] = ()
+    unfinished: tuple[Traces, ...] = ()
+
+
+def read_tombstones(state: Path) -> Tombstones:
+    """Return who must not come back to the state folder.
+
+    Raises
+    ------
+    CjkitError
+        When the file is damaged: nothing may be read before it is restored.
+    """
+    path = _path(state)
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        unfinished = [
+            Traces(
+                tuple(traces["customer_ids"]),
+                tuple(traces["person_keys"]),
+                traces["counts"],
+                tuple(traces["files"]),
+            )
+            for traces in found["unfinished"]
+        ]
+        return Tombstones(tuple(found["person_keys"]), tuple(unfinished))
+    except FileNotFoundError:
+        return Tombstones()
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CjkitError(
+            f"{path}, which remembers who was forgotten, is damaged: {error!r}. Restore it from a "
+            "backup; without it forgotten people would come back from the exports."
+        ) from error
+
+
+def begin_erasing(state: Path, traces: Traces) -> None:
+    """Remember that these people must go; from here on the next run finishes it."""
+    before = read_tombstones(state)
+    keys = tuple(sorted({*before.person_keys, *traces.person_keys}))
+    _write(state, Tombstones(keys, (*before.unfinished, traces)))
+
+
+def finish_erasing(project: Project, engine: DuckDB, vault: Vault | None) -> bool:
+    """Erase whom `begin_erasing` named, and say whether there was anyone; hold the state's lock.
+
+    Each step may have been done before.
+    """
+    state = project.state_folder
+    tombstones = read_tombstones(state)
+    if not tombstones.unfinished:
+        return False
+    keys = {key for traces in tombstones.unfinished for key in traces.person_keys}
+    for stale in (state / "prepared").glob(f"{PARTIAL}*"):
+        shutil.rmtree(stale)
+    for log in _logs_with(engine, state, keys):
+        shutil.rmtree(log.rename(log.with_name(PARTIAL + log.name)))
+    identity.erase_anchors(engine, state / "identity", keys)
+    if vault is not None:
+        for name, numbers in _unclaimed_records(vault, keys):
+            vault.forget_records(name, numbers)
+        vault.forget(keys)
+    landed.erase(project, engine, keys)
+    for traces in tombstones.unfinished:
+        audit.record(project, "erase", parameters=traces.counts)
+    _write(state, Tombstones(tombstones.person_keys))
+    return True
+
+
+def find_traces(
+    project: Project,
+    engine: DuckDB,
+    vault: Vault | None,
+    customer_ids: Collection[str],
+    person_keys: Collection[str],
+) -> Traces:
+    """Say what there is of people in what the gate keeps, and change nothing."""
+    state = project.state_folder
+    rows = landed.find_people(project, engine, person_keys)
+    counts = {f"landed {table}": found for table, found in sorted(rows.rows.items())}
+    counts["prepared logs"] = sum(1 for _ in _logs_with(engine, state, person_keys))
+    counts["remembered ids"] = identity.count_anchors(engine, state / "identity", person_keys)
+    if vault is not None:
+        for kind, batches in (
+            ("ids", vault.ids(of=person_keys)),
+            ("details", vault.details(of=person_keys)),
+            ("records", vault.records(of=person_keys)),
+        ):
+            counts[f"vault {kind}"] = sum(len(batch) for batch in batches)
+        unclaimed = _unclaimed_records(vault, person_keys)
+        counts["vault records"] += sum(len(numbers) for _, numbers in unclaimed)
+    return Traces(
+        tuple(sorted(customer_ids)),
+        tuple(sorted(person_keys)),
+        counts,
+        tuple(dict.fromkeys(file for _, file in rows.files)),
+    )
+
+
+def _logs_with(engine: DuckDB, state: Path, person_keys: Collection[str]) -> Iterator[Path]:
+    """Yield the prepared logs that hold one of the keys, or of which nobody can say."""
+    listed = ", ".join(map(text, sorted(person_keys))) or "null"
+    for log in sorted((state / "prepared").iterdir()):
+        people = log / "people.parquet"
+        if (
+            not people.is_file()
+            or (
+                engine.query(
+                    f"""select count(*) as n from read_parquet({text(str(people))})
+                    where person_key in ({listed})"""
+                )["n"].iloc[0]
+            )
+        ):
+            yield log
+
+
+def _unclaimed_records(
+    vault: Vault, person_keys: Collection[str]
+) -> Iterator[tuple[str, Sequence[int]]]:
+    """Yield raw records on which nobody was recognised, but in which an id of theirs stands.
+
+    Records that could not be read have no key; their text is searched for the ids in clear, whole
+    or, for telephone numbers, by their last nine digits.
+    """
+    known = {
+        value.casefold()
+        for batch in vault.ids(of=person_keys)
+        for value in batch["value"]
+        if len(value) >= _FEWEST
+    }
+    ends = {value[-9:] for value in known if value.removeprefix("+").isdigit() and len(value) > 9}
+    if not known:
+        return
+    for batch in vault.records():
+        unclaimed = batch[batch["person_key"].isna()]
+        theirs = unclaimed[[_names(record, known, ends) for record in unclaimed["record"]]]
+        for name, found in theirs.groupby("landed"):
+            yield str(name), found["record_no"].tolist()
+
+
+def _names(record: str, known: Collection[str], ends: Collection[str]) -> bool:
+    """Say whether one of the ids stands in the text of a record."""
+    form = unicodedata.normalize("NFKC", json.dumps(json.loads(record), ensure_ascii=False))
+    form = form.casefold()
+    digits = "".join(filter(str.isdigit, form))
+    return any(value in form for value in known) or any(end in digits for end in ends)
+
+
+def _write(state: Path, tombstones: Tombstones) -> None:
+    """Write the file whole, on the disk before anything else happens."""
+    partial = _path(state).with_suffix(".partial")
+    with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        json.dump(asdict(tombstones), file, indent=1)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(_path(state))
+
+
+def _path(state: Path) -> Path:
+    return state / "forgotten.json"

@@ -1,0 +1,87 @@
+"""Erasing people from what has landed: a folder that holds one goes, and its file lands anew."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections import Counter
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from cjkit.engine import DuckDB, column, text
+from cjkit.project import Project
+
+_SOUGHT = "sought people"
+_EDGES = "edges.parquet"
+
+
+@dataclass(frozen=True)
+class LandedTraces:
+    """Where people are in what has landed.
+
+    Attributes
+    ----------
+    rows : mapping from table to int
+        Their rows; `edges` are links between ids.
+    files : tuple of (source, file)
+        The input files that these came from.
+    folders : tuple of Path
+        The landed folders.
+    """
+
+    rows: dict[str, int]
+    files: tuple[tuple[str, str], ...]
+    folders: tuple[Path, ...]
+
+
+def find_people(project: Project, engine: DuckDB, person_keys: Collection[str]) -> LandedTraces:
+    """Say where people with these keys are in what has landed, also where a killed run left it."""
+    rows: Counter[str] = Counter()
+    files, folders = [], []
+    for folder, found in _search(project, engine, person_keys):
+        rows.update(found)
+        folders.append(folder)
+        ledger = folder / "ledger.json"
+        if ledger.is_file():
+            read = json.loads(ledger.read_text(encoding="utf-8"))
+            files.append((read["source"], read["file"]))
+    return LandedTraces(dict(rows), tuple(files), tuple(folders))
+
+
+def erase(project: Project, engine: DuckDB, person_keys: Collection[str]) -> None:
+    """Remove every landed folder that holds someone with one of these keys.
+
+    Their files land anew at the next `land`, which must be given these keys as `erased`: so what is
+    there then is what a first landing without these people gives, whatever their rows held. Nobody
+    may be landing meanwhile: what a killed run had begun goes as well.
+    """
+    for folder in find_people(project, engine, person_keys).folders:
+        (folder / "ledger.json").unlink(missing_ok=True)  # from here on it does not count as landed
+        shutil.rmtree(folder)
+    for unfinished in (project.state_folder / "landed").glob(".partial-*"):
+        shutil.rmtree(unfinished)
+
+
+def _search(
+    project: Project, engine: DuckDB, person_keys: Collection[str]
+) -> Iterator[tuple[Path, dict[str, int]]]:
+    """Yield the landed folders that hold someone, with the number of rows by table."""
+    keys = pd.DataFrame({"person_key": pd.Series(sorted(person_keys), dtype="str")})
+    sought = engine.add(_SOUGHT, keys)
+    is_theirs = f"in (select person_key from {sought})"
+    for folder in sorted((project.state_folder / "landed").glob("*")):
+        found = {}
+        for path in sorted(folder.glob("*.parquet")):
+            own = ("key_a", "key_b") if path.name == _EDGES else ("person_key",)
+            where = " or ".join(f"{column(name)} {is_theirs}" for name in own)
+            rows = engine.query(
+                f"select count(*) as n from read_parquet({text(str(path))}) where {where}"
+            )["n"].iloc[0]
+            if rows:
+                found[path.stem] = int(rows)
+        if found:
+            yield folder, found
+    engine.run(f"drop table {sought}")
