@@ -6,7 +6,7 @@ pandas. `notebooks/03_funnel.ipynb` is the analysis that this module serves.
 
 from cjkit.funnel.counts import Funnel, measure_funnel
 from cjkit.funnel.differences import FunnelDifference, compare_funnels
-from cjkit.funnel.steps import Ties
+from cjkit.funnel.rules import FunnelRules
 from cjkit.funnel.times import FunnelTimes, measure_times
 from cjkit.funnel.trend import Every, FunnelTrend, measure_funnel_trend
 
@@ -14,9 +14,9 @@ __all__ = [
     "Every",
     "Funnel",
     "FunnelDifference",
+    "FunnelRules",
     "FunnelTimes",
     "FunnelTrend",
-    "Ties",
     "compare_funnels",
     "measure_funnel",
     "measure_funnel_trend",

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
 
-from cjkit.checks import microseconds, one_of, parse_duration
+from cjkit.checks import CjkitError, one_of
 from cjkit.engine import Table, text
 from cjkit.events import Period, Split, split_by
-from cjkit.funnel.steps import Ties, check_steps, step_codes, steps_taken, takes
+from cjkit.funnel.arrivals import arrivals_sql
+from cjkit.funnel.entries import entries_sql, limit
+from cjkit.funnel.rules import (
+    AnyStep,
+    Count,
+    Entry,
+    FunnelRules,
+    Order,
+    Ties,
+    read_rules,
+)
 from cjkit.labels import (
     MISSING,
     Language,
@@ -29,23 +39,23 @@ from cjkit.statistics import wilson_interval
 
 @dataclass(frozen=True)
 class Funnel:
-    """What `measure_funnel` found: the counts, and the settings that produced them.
+    """What `measure_funnel` found: the counts, and the rules that produced them.
 
     Attributes
     ----------
     table : DataFrame, one row for each step (and each group of `by`), in order
-        `step_number` from 1, `step`, `customers` (count), `lost` since the previous step (count),
-        `step_rate` of the previous step's customers and `overall_rate` of the first step's, each
-        with the bounds of its 95% Wilson interval (`..._low`, `..._high`); 0 to 1, missing at the
-        first step and where nobody could have converted. With `by`, a first column of its name.
-    within : Timedelta
-        The longest time allowed from the first step to the last.
+        `step_number` from 1, `step`, `customers` (count of people) and, where something else is
+        counted, `sessions`, `cases` or `starts`; `lost` of what is counted since the step before
+        (the last that is not optional; missing at optional steps), `step_rate` of the step before
+        and `overall_rate` of the first step, each with the bounds of its 95% Wilson interval
+        (`..._low`, `..._high`); 0 to 1, missing at the first step and where nobody could have
+        converted. With `by`, a first column of its name.
+    rules : FunnelRules
+        Steps, window, order, ties, and whatever else decides which chains count.
     by : str or None
         The column that the counts are split by.
     by_at : str
         Which event's value counts where `by` is a column of events.
-    ties : {'ordered', 'simultaneous'}
-        How events of equal time were read.
     period : Period or None
         The days that were read; None for the whole log.
     sql : tuple of str
@@ -53,24 +63,23 @@ class Funnel:
     """
 
     table: pd.DataFrame
-    within: pd.Timedelta
+    rules: FunnelRules
     by: str | None
     by_at: str
-    ties: Ties
     period: Period | None
     sql: tuple[str, ...]
 
-    counts: ClassVar[dict[str, tuple[str, ...]]] = {
-        "customers": (
-            "lost",
-            "step_rate",
-            "step_rate_low",
-            "step_rate_high",
-            "overall_rate",
-            "overall_rate_low",
-            "overall_rate_high",
-        )
-    }
+    @property
+    def counts(self) -> dict[str, tuple[str, ...]]:
+        """What goes when the people behind it are too few to be shown."""
+        others = [name for name in self.table if name == self.rules.count != "customers"]
+        rates = [f"{rate}{end}" for rate in _RATES for end in ("", "_low", "_high")]
+        return {"customers": (*others, "lost", *rates)}
+
+    @property
+    def formats(self) -> dict[str, Callable[[Any, Language], str]]:
+        """How the table's columns are written where their names do not say it."""
+        return {"step": self.rules.name_step}
 
     @property
     def largest_loss(self) -> dict[str, Any]:
@@ -90,19 +99,21 @@ class Funnel:
         first, last, loss = rows[0], rows[-1], self.largest_loss
         if not first["customers"] > 0 or pd.isna(loss["lost"]):
             return label("nothing_here", language)
+        count = self.rules.count
+        before = _base(self.rules, loss["step_number"] - 1)
         return label(
             "funnel_finding",
             language,
-            entered=format_number(first["customers"], language),
-            first=display_name(first["step"], "event", language),
-            last=display_name(last["step"], "event", language),
+            entered=write_count(first[count], count, language),
+            first=self.rules.name_step(first["step"], language),
+            last=self.rules.name_step(last["step"], language),
             rate=format_percent(last["overall_rate"], language),
             low=format_percent(last["overall_rate_low"], language),
             high=format_percent(last["overall_rate_high"], language),
-            within=write_length(self.within, language),
-            before=display_name(rows[loss["step_number"] - 2]["step"], "event", language),
-            after=display_name(loss["step"], "event", language),
-            lost=format_number(loss["lost"], language),
+            within=write_length(self.rules.within, language),
+            before=self.rules.name_step(rows[before]["step"], language),
+            after=self.rules.name_step(loss["step"], language),
+            lost=write_count(loss["lost"], count, language),
         )
 
     def _finding_by_group(self, by: str, language: Language) -> str:
@@ -117,7 +128,7 @@ class Funnel:
         return label(
             "funnel_by_finding" if is_clear else "funnel_by_alike",
             language,
-            last=display_name(high["step"], "event", language),
+            last=self.rules.name_step(high["step"], language),
             highest=display_name(high[by], by, language),
             highest_rate=format_percent(high["overall_rate"], language),
             lowest=display_name(low[by], by, language),
@@ -125,18 +136,23 @@ class Funnel:
         )
 
     def plot(self, *, ax: Axes | None = None, language: Language = "en") -> Axes:
-        """Draw the steps as bars of customers; with `by`, each group's rate with its interval."""
+        """Draw the steps as bars of what is counted; with `by`, each group's rate and interval."""
+        count = self.rules.count
         if self.by is None:
             rows = rows_of(self.table)
             ax = draw_steps(
-                [display_name(row["step"], "event", language) for row in rows],
-                [float(row["customers"]) for row in rows],
-                [_step_note(row, language) for row in rows],
+                [self.rules.name_step(row["step"], language) for row in rows],
+                [float(row[count]) for row in rows],
+                [_step_note(row, self.rules, language) for row in rows],
+                behind=[
+                    float(rows[_base(self.rules, place) if place else 0][count])
+                    for place in range(len(rows))
+                ],
                 ax=ax,
             )
-            ax.set_xlabel(label("customers", language))
+            ax.set_xlabel(label(count, language))
             return ax
-        entered = self.table.loc[self.table["step_number"] == 1, "customers"]
+        entered = self.table.loc[self.table["step_number"] == 1, count]
         ax = draw_rates(
             [display_name(value, self.by, language) for value in self.ends[self.by]],
             self.ends["overall_rate"].tolist(),
@@ -147,6 +163,9 @@ class Funnel:
         )
         ax.set_xlabel(label("overall_rate", language))
         return ax
+
+
+_RATES = ("step_rate", "overall_rate")
 
 
 def rows_of(table: pd.DataFrame) -> list[dict[str, Any]]:
@@ -162,53 +181,96 @@ def write_length(length: pd.Timedelta, language: Language) -> str:
     return format_duration(length // pd.Timedelta("1us"), language)
 
 
-def _step_note(row: dict[str, Any], language: Language) -> str:
-    """Return what stands at a step's bar: its customers and its two rates."""
+def write_count(number: float, count: Count, language: Language) -> str:
+    """Write how many people, sessions, cases or starts there are."""
+    return label(f"amount_{count}", language, number=format_number(number, language))
+
+
+def _step_note(row: dict[str, Any], rules: FunnelRules, language: Language) -> str:
+    """Return what stands at a step's bar: how many, and the two rates."""
     rates = {"of_previous": row["step_rate"], "of_first": row["overall_rate"]}
+    is_second = row["step_number"] > 1 and _base(rules, row["step_number"] - 1) == 0
     noted = [
         label(term, language, rate=format_percent(rate, language))
         for term, rate in rates.items()
-        if pd.notna(rate) and not (term == "of_previous" and row["step_number"] == 2)
+        if pd.notna(rate) and not (term == "of_previous" and is_second)
     ]
-    return " · ".join([format_number(row["customers"], language), *noted])
+    if rules.steps[row["step_number"] - 1].optional:
+        noted.append(label("optional", language))
+    return " · ".join([format_number(row[rules.count], language), *noted])
+
+
+def _base(rules: FunnelRules, step: int) -> int:
+    """Return the step whose customers could take this one: the last before it that is required."""
+    return max(k for k in rules.required if k < step)
 
 
 def measure_funnel(
     events: Table,
-    steps: Sequence[str],
+    steps: Sequence[AnyStep],
     *,
     within: str | pd.Timedelta = "30D",
+    order: Order = "ordered",
+    ties: Ties = "ordered",
+    entry: Entry = "every",
+    hold: str | None = None,
+    without: Sequence[AnyStep] = (),
+    count: Count = "customers",
     by: str | None = None,
     by_at: str = "first",
-    ties: Ties = "ordered",
     period: Period | None = None,
 ) -> Funnel:
     """Count the customers who take `steps` in order, all within one time window.
 
     A customer counts at step k when some k events of theirs, one after another, are steps 1 to k
-    and the last is at most `within` after the first. Other events may come between, and a customer
-    who starts again gets a new window. Each customer counts once at each step.
+    and the last is at most `within` after the first: a chain. Other events may come between, and a
+    customer who starts again gets a new window. Each customer counts once at each step.
 
     Parameters
     ----------
     events : Table
-        The prepared event log. Reads `customer_id`, `event`, `occurred_us` (UTC), `step_no`.
-    steps : sequence of str
-        At least two values of `event`, first to last. The same event may be named again; then a
-        customer needs another event of that kind.
+        The prepared event log. Reads `customer_id`, `event`, `occurred_us` (UTC), `step_no`, and
+        the columns that the options name.
+    steps : sequence
+        At least two, first to last. Each is an event (`"purchase"`), a list of events of which any
+        is the step (`["cart_web", "cart_app"]`), or a mapping with the keys of
+        `cjkit.project.Step`: `{"touchpoint": "cart"}`, `{"stage": "purchase", "within": "1h"}`,
+        `{"event": "consult_staff", "optional": True}`, `{"name": "large_order", "event":
+        "purchase", "when": {"column": "revenue", "above": 50000}}`. The same step may be named
+        again; then a customer needs another such event.
     within : str or Timedelta, default '30D'
-        A duration with its unit.
+        The longest time from first to last step, inclusive, with its unit. A step's own `within`
+        is the longest time since the step of the chain before it.
+    order : {'ordered', 'strict', 'any'}
+        'ordered' lets other events come between; 'strict' wants each step to be the customer's
+        (with `hold`, the key's; counted by session, the session's) very next event; 'any' takes
+        the steps in whatever order: step k then counts those who took all of steps 1 to k within
+        one window.
+    ties : {'ordered', 'simultaneous'}
+        Of events at one time, 'ordered' keeps the log's order (`event_order`, `event_id`);
+        'simultaneous' lets them follow one another either way, each event used once in a chain.
+    entry : {'every', 'first'}
+        Whether every event of step 1 begins a chain, or only the first of each customer (session,
+        key) in the days that are read.
+    hold : str, optional
+        A column of events, such as `ref_id`: all events of a chain, and those that break it, share
+        its value, which must not be missing. A chain whose first event has `valid_until_at` must
+        end by then as well.
+    without : sequence of steps
+        Events that break a chain when they come after its first event and before its last; of
+        simultaneous events they count as the first. Such an event is never a step.
+    count : {'customers', 'sessions', 'cases', 'starts'}
+        What is counted. 'sessions': chains stay within one session, each counts once. 'cases': each
+        customer and value of `hold` counts once. 'starts': each event of step 1, and how far the
+        chains that begin with it get.
     by : str, optional
         A column of customers, of a saved table (`segments.segment`) or of events. Missing is a
         group of its own; beyond 20 values the smallest are one group. The groups add up.
     by_at : str, default 'first'
-        For a column of events, the event whose value counts: 'first', the customer's first entry
-        (an event of step 1); 'last', the first event that took the customer as far as they got; or
-        a step, the customer's first arrival there (who never arrived is in the group `(missing)`).
-        Only 'first' cannot depend on how the journey ended.
-    ties : {'ordered', 'simultaneous'}
-        Of events at one time, 'ordered' keeps the log's order (`event_order`, `event_id`);
-        'simultaneous' lets them follow one another either way, each event used once in a chain.
+        For a column of events, the event whose value counts: 'first', the first entry (an event of
+        step 1; of starts, the start); 'last', the first event that took the customer as far as
+        they got; or a step, the first arrival there (who never arrived is in the group
+        `(missing)`). Only 'first' cannot depend on how the journey ended.
     period : Period, optional
         Read only these days, so that a chain begins and ends in them; the whole log otherwise.
 
@@ -219,8 +281,15 @@ def measure_funnel(
     Raises
     ------
     CjkitError
-        When there are fewer than two steps, the log has no such event or column, it is not
-        prepared, or `within` has no unit.
+        When there are fewer than two steps, the log has no such name or column, it is not
+        prepared, a duration has no unit, or two options contradict each other.
+
+    Notes
+    -----
+    An optional step has the rate of the last required step before it and takes nobody away: who
+    leaves it out counts at the steps after it all the same. With `ties='simultaneous'` and with
+    `order='any'` an event may be one step only: steps whose conditions differ and yet hold of one
+    event are refused.
 
     Examples
     --------
@@ -230,102 +299,125 @@ def measure_funnel(
     1  cart          2
     2   buy          1
     """
-    window = parse_duration(within, name="within")
-    check_steps(events, steps)
-    one_of("ties", ties, ("ordered", "simultaneous"))
-    one_of("by_at", by_at, ("first", "last", *steps))
+    rules = read_rules(
+        events,
+        steps,
+        within=within,
+        order=order,
+        ties=ties,
+        entry=entry,
+        hold=hold,
+        without=without,
+        count=count,
+    )
+    one_of("by_at", by_at, ("first", "last", *dict.fromkeys(rules.names)))
     split = split_by(events, by) if by is not None else None
-    source = split.relation if split is not None else str(events)
-
-    carried = ("by_value",) if split is not None and split.kind == "customer" else ()
-    taken = steps_taken(source, steps, ties, carried, period)
-    arrivals = _arrivals(_chains(taken, steps, window, ties), steps, ties, carried)
-    if split is not None and split.kind == "event":
-        arrivals = _with_group(arrivals, source, steps, by_at)
-    counted = ", ".join(f"count(arrived_{k}) as step_{k}" for k in range(1, len(steps) + 1))
-    sql = f"select {counted} from ({arrivals}) as arrivals"
-    if split is not None:
-        sql = f"select by_value, {counted} from ({arrivals}) as arrivals group by by_value"
-    table = _rates(events.engine.query(sql), steps, split)
-    return Funnel(table, window, split.name if split else None, by_at, ties, period, (sql,))
-
-
-def _chains(taken: str, steps: Sequence[str], window: pd.Timedelta, ties: Ties) -> str:
-    """Write the SQL that gives each row `entered_k`: when the chain ending here at step k began.
-
-    Of all chains that could lead here, the one that began last leaves most time, so one running
-    maximum for each step is enough: no self-join, whatever the number of repeats.
-    """
-    longest = microseconds(window, name="within")
-    place = "step_no" if ties == "ordered" else "occurred_us"
-    sql = taken
-    for k in range(1, len(steps) + 1):
-        began = ""
-        if k > 1:
-            began = f""", max(entered_{k - 1}) over (partition by customer_id order by {place}
-                    rows between unbounded preceding and 1 preceding) as began_{k}"""
-        cases = " ".join(
-            f"when {takes(step_codes(steps)[first - 1 : k], ties)} "
-            + (
-                "then occurred_us"
-                if first == 1
-                else f"and occurred_us - began_{first} <= {longest} then began_{first}"
-            )
-            for first in (range(1, k + 1) if ties == "simultaneous" else (k,))
+    if by_at != "first" and (count == "starts" or (hold and any(rules.step_windows))):
+        raise CjkitError(
+            f"by_at={by_at!r} is not known of starts, nor with both `hold` and a step's `within`: "
+            "use by_at='first'."
         )
-        sql = f"""
-        select *, case {cases} end as entered_{k}
-        from (select *{began} from ({sql}) as to_{k - 1}) as to_{k}"""
-    return sql
-
-
-def _arrivals(chains: str, steps: Sequence[str], ties: Ties, carried: Sequence[str]) -> str:
-    """Write the SQL of one row a customer: the `step_no` of the first arrival at each step."""
-    arrived = ", ".join(
-        f"min(case when entered_{k} is not null then "
-        f"{'step_no' if ties == 'ordered' else f'place_{code}'} end) as arrived_{k}"
-        for k, code in enumerate(step_codes(steps), start=1)
-    )
-    largest = "".join(f", max({name}) as {name}" for name in carried)
-    return f"select customer_id{largest}, {arrived} from ({chains}) as chains group by customer_id"
-
-
-def _with_group(arrivals: str, source: str, steps: Sequence[str], by_at: str) -> str:
-    """Write the SQL that gives each customer the group of the event that `by_at` names."""
-    last = ", ".join(f"arrived_{k}" for k in range(len(steps), 0, -1))
-    at = {"first": "arrived_1", "last": f"coalesce({last})"}.get(by_at)
-    decisive = at or f"arrived_{list(steps).index(by_at) + 1}"
-    arrived = ", ".join(f"arrived_{k}" for k in range(1, len(steps) + 1))
-    return f"""
-        select coalesce(log.by_value, {text(MISSING)}) as by_value, {arrived}
-        from (select *, {decisive} as decisive from ({arrivals}) as arrived) as arrived
-        left join {source} as log
-            on arrived.customer_id = log.customer_id and arrived.decisive = log.step_no
-        where arrived_1 is not null"""
-
-
-def _rates(counts: pd.DataFrame, steps: Sequence[str], split: Split | None) -> pd.DataFrame:
-    """Turn one wide row of counts for each group into one row for each step, with its rates."""
-    if split is None:
-        groups = {"": rows_of(counts)[0]}
+    if count == "starts":
+        sql = _count_starts(events, rules, split, period)
     else:
-        found = {row["by_value"]: row for row in rows_of(counts) if row["step_1"] > 0}
-        # An event that was never reached makes `(missing)`, which the column itself may not have.
-        groups = {v: found[v] for v in dict.fromkeys([*split.values, MISSING]) if v in found}
-    name = split.name if split is not None else "by_value"
-    table = pd.DataFrame(
-        [
-            (group, k, step, int(row[f"step_{k}"]))
-            for group, row in groups.items()
-            for k, step in enumerate(steps, start=1)
-        ],
-        columns=[name, "step_number", "step", "customers"],
+        sql = _count_units(events, rules, split, by_at, period)
+    table = _rates(events.engine.query(sql), rules, split)
+    return Funnel(table, rules, split.name if split else None, by_at, period, (sql,))
+
+
+def _count_units(
+    events: Table, rules: FunnelRules, split: Split | None, by_at: str, period: Period | None
+) -> str:
+    """Write the SQL of how many units reach each step, and how many people."""
+    definitions, arrivals = arrivals_sql(str(events), rules, period)
+    counted = "count(*) as counted, count(distinct customer_id) as customers"
+    if split is None:
+        return (
+            f"{definitions} select step_number, {counted} from ({arrivals}) as arrivals "
+            "group by step_number"
+        )
+    unit = ["customer_id"]
+    if split.kind == "customer":
+        groups = f"""select customer_id, min(by_value) as by_value from {split.relation} as log
+            group by customer_id"""
+    else:
+        unit += {"sessions": ["session_no"], "cases": ["held"]}.get(rules.count, [])
+        groups = _groups_of_events(split, unit, rules.names, by_at)
+    same = " and ".join(f"arrivals.{name} = groups.{name}" for name in unit)
+    return f"""{definitions}, arrivals as ({arrivals})
+        select by_value, step_number, count(*) as counted,
+            count(distinct arrivals.customer_id) as customers
+        from arrivals join ({groups}) as groups on {same}
+        group by by_value, step_number"""
+
+
+def _groups_of_events(split: Split, unit: Sequence[str], names: Sequence[str], by_at: str) -> str:
+    """Write the SQL of each unit's group: the value of the event that `by_at` names."""
+    columns = ", ".join(unit)
+    if by_at == "last":
+        decisive = f"""select arrivals.* from arrivals join (
+                select {columns}, max(step_number) as furthest from arrivals group by {columns}
+            ) as ends on {" and ".join(f"arrivals.{name} = ends.{name}" for name in unit)}
+            and step_number = furthest"""
+    else:
+        number = 1 if by_at == "first" else list(names).index(by_at) + 1
+        decisive = f"select * from arrivals where step_number = {number}"
+    kept = ", ".join(f"entered.{name}" for name in unit)
+    same = " and ".join(f"entered.{name} = decisive.{name}" for name in unit)
+    return f"""select {kept}, coalesce(log.by_value, {text(MISSING)}) as by_value
+        from (select * from arrivals where step_number = 1) as entered
+        left join ({decisive}) as decisive on {same}
+        left join {split.relation} as log
+            on decisive.customer_id = log.customer_id and decisive.arrived = log.step_no"""
+
+
+def _count_starts(
+    events: Table, rules: FunnelRules, split: Split | None, period: Period | None
+) -> str:
+    """Write the SQL of how many starts reach each step, and how many people."""
+    carried = ("by_value",) if split is not None else ()
+    source = split.relation if split is not None else str(events)
+    definitions, entries, _ = entries_sql(source, rules, carried, period=period)
+    group = "by_value, " if split is not None else ""
+    counted = " union all ".join(
+        f"select {group}{k} as step_number, sum(starts) as counted, "
+        f"count(distinct customer_id) as customers from {entries} "
+        f"where at_{k} <= {limit('until')}" + (" group by by_value" if split is not None else "")
+        for k in range(1, len(rules.steps) + 1)
     )
-    later = table["step_number"] > 1
-    previous = table["customers"].shift().where(later)
-    entered = table["customers"].where(~later).ffill().where(later)
-    table["lost"] = (previous - table["customers"]).astype("Int64")
-    for rate, base in (("step_rate", previous), ("overall_rate", entered)):
-        table[rate] = table["customers"] / base.where(base > 0)
-        table[f"{rate}_low"], table[f"{rate}_high"] = wilson_interval(table["customers"], base)
+    return f"{definitions} {counted}"
+
+
+def _rates(found: pd.DataFrame, rules: FunnelRules, split: Split | None) -> pd.DataFrame:
+    """Turn the counts of each group and step into the table with its rates."""
+    if split is None:
+        found = found.assign(by_value="")
+    keys = zip(found["by_value"], found["step_number"], strict=True)
+    figures = zip(found["counted"].fillna(0), found["customers"], strict=True)
+    known = dict(zip(keys, figures, strict=True))
+    groups: list[str] = [""]
+    if split is not None:
+        # An event that was never reached makes `(missing)`, which the column itself may not have.
+        groups = [v for v in dict.fromkeys([*split.values, MISSING]) if (v, 1) in known]
+    name = split.name if split is not None else "by_value"
+    rows = []
+    for group in groups:
+        counted = [int(known.get((group, k), (0, 0))[0]) for k in range(1, len(rules.steps) + 1)]
+        for place, (step, number) in enumerate(zip(rules.steps, counted, strict=True)):
+            base = counted[_base(rules, place)] if place else None
+            first = counted[0] if place else None
+            lost = None if base is None or step.optional else base - number
+            people = int(known.get((group, place + 1), (0, 0))[1])
+            rows.append((group, place + 1, step.called, people, number, lost, base, first))
+    bases = [f"{rate}_base" for rate in _RATES]
+    columns = [name, "step_number", "step", "customers", "counted", "lost", *bases]
+    table = pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(["lost", *bases], "Int64"))
+    for rate in _RATES:
+        trials = table.pop(f"{rate}_base").astype(float)
+        table[rate] = table["counted"] / trials.where(trials > 0)
+        table[f"{rate}_low"], table[f"{rate}_high"] = wilson_interval(table["counted"], trials)
+    if rules.count == "customers":
+        table = table.drop(columns="counted")
+    else:
+        table = table.rename(columns={"counted": rules.count})
     return table if split is not None else table.drop(columns=name)

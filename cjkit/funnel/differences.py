@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
 import pandas as pd
@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 
 from cjkit.checks import CjkitError
 from cjkit.funnel.counts import Funnel, rows_of
+from cjkit.funnel.rules import FunnelRules
 from cjkit.labels import Language, display_name, format_percent, format_signed, label
 from cjkit.plots.rates import draw_rates
 from cjkit.statistics import benjamini_hochberg, difference_p_value, newcombe_interval
@@ -30,12 +31,14 @@ class FunnelDifference:
         `previous_reached`, `previous_rate`; `difference` of the rates with its 95% Newcombe
         interval (`difference_low`, `difference_high`), and `p_value` of the score test, adjusted
         over all rows of the table (Benjamini-Hochberg).
+    rules : FunnelRules
     by : str or None
     sql : tuple of str
         The statements of both funnels.
     """
 
     table: pd.DataFrame
+    rules: FunnelRules
     by: str | None
     sql: tuple[str, ...]
 
@@ -45,11 +48,12 @@ class FunnelDifference:
         "previous_customers": ("previous_reached", "previous_rate", *_COMPARED),
         "previous_reached": ("previous_rate", *_COMPARED),
     }
-    formats: ClassVar[dict[str, str]] = {
-        "from_step": "event",
-        "to_step": "event",
-        "difference": "rate",
-    }
+
+    @property
+    def formats(self) -> dict[str, Any]:
+        """How the table's columns are written where their names do not say it."""
+        steps = dict.fromkeys(("from_step", "to_step"), self.rules.name_step)
+        return {**steps, "difference": "rate"}
 
     @property
     def whole(self) -> pd.DataFrame:
@@ -66,8 +70,8 @@ class FunnelDifference:
         words = label(
             "difference_finding",
             language,
-            first=display_name(row["from_step"], "event", language),
-            last=display_name(row["to_step"], "event", language),
+            first=self.rules.name_step(row["from_step"], language),
+            last=self.rules.name_step(row["to_step"], language),
             before=format_percent(row["previous_rate"], language),
             now=format_percent(row["rate"], language),
             difference=_points(row["difference"], language),
@@ -85,7 +89,7 @@ class FunnelDifference:
                 display_name(row[self.by], self.by, language)
                 if self.by
                 else " → ".join(
-                    display_name(row[end], "event", language) for end in ("from_step", "to_step")
+                    self.rules.name_step(row[end], language) for end in ("from_step", "to_step")
                 )
                 for row in rows
             ],
@@ -133,15 +137,7 @@ def compare_funnels(now: Funnel, before: Funnel) -> FunnelDifference:
     >>> compare_funnels(funnel, funnel).table["difference"].tolist()
     [0.0]
     """
-    for setting in ("within", "by", "by_at", "ties"):
-        if getattr(now, setting) != getattr(before, setting):
-            raise CjkitError(
-                f"The two funnels differ in {setting}: {getattr(now, setting)!r} and "
-                f"{getattr(before, setting)!r}. Measure both alike."
-            )
-    steps = [found.table["step"].unique().tolist() for found in (now, before)]
-    if all(steps) and steps[0] != steps[1]:
-        raise CjkitError("The two funnels have different steps. Measure both with the same.")
+    need_alike(now, before)
     previous = {way[:-2]: way[-2:] for way in _ways(before)}
     rows = [(*way, *previous[way[:-2]]) for way in _ways(now) if way[:-2] in previous]
     columns = ["group", "from_step", "to_step", "way", *_FIGURES]
@@ -155,7 +151,21 @@ def compare_funnels(now: Funnel, before: Funnel) -> FunnelDifference:
     table["difference_low"], table["difference_high"] = newcombe_interval(*sides)
     table["p_value"] = benjamini_hochberg(difference_p_value(*sides))
     table = table.rename(columns={"group": now.by}) if now.by else table.drop(columns="group")
-    return FunnelDifference(table, now.by, now.sql + before.sql)
+    return FunnelDifference(table, now.rules, now.by, now.sql + before.sql)
+
+
+def need_alike(now: Funnel, before: Funnel) -> None:
+    """Raise CjkitError unless two funnels were measured by the same rules and groups."""
+    if now.rules.names != before.rules.names:
+        raise CjkitError("The two funnels have different steps. Measure both with the same.")
+    pairs = {name: (getattr(now, name), getattr(before, name)) for name in ("by", "by_at")}
+    for name in (field.name for field in fields(now.rules)):
+        pairs[name] = (getattr(now.rules, name), getattr(before.rules, name))
+    for name, (one, other) in pairs.items():
+        if one != other:
+            raise CjkitError(
+                f"The two funnels differ in {name}: {one!r} and {other!r}. Measure both alike."
+            )
 
 
 _FIGURES = ("customers", "reached", "previous_customers", "previous_reached")

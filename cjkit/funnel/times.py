@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar, Unpack
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from cjkit.checks import microseconds, one_of, parse_duration
 from cjkit.engine import Table
 from cjkit.funnel.counts import rows_of, write_length
-from cjkit.funnel.entries import entries_sql
-from cjkit.funnel.steps import Ties, check_steps, steps_taken
-from cjkit.labels import Language, display_name, format_duration, label
+from cjkit.funnel.entries import entries_sql, known_time, limit
+from cjkit.funnel.rules import AnyStep, FunnelOptions, FunnelRules, need_a_start, read_rules
+from cjkit.labels import Language, format_duration, label
 from cjkit.plots.ranges import draw_ranges
 
 
@@ -28,22 +28,23 @@ class FunnelTimes:
     table : DataFrame, one row for each step after the first, and a last one for the whole way
         `from_step`, `to_step`, `customers` (count of those whose time is known), and of the time
         between them in microseconds the quartiles `quarter_us`, `median_us`, `three_quarters_us`.
-    within : Timedelta
-        The longest time allowed from the first step to the last.
-    ties : {'ordered', 'simultaneous'}
+    rules : FunnelRules
     sql : tuple of str
         The statement that gives each customer's times; the quartiles are taken from its rows.
     """
 
     table: pd.DataFrame
-    within: pd.Timedelta
-    ties: Ties
+    rules: FunnelRules
     sql: tuple[str, ...]
 
     counts: ClassVar[dict[str, tuple[str, ...]]] = {
         "customers": ("quarter_us", "median_us", "three_quarters_us")
     }
-    formats: ClassVar[dict[str, str]] = {"from_step": "event", "to_step": "event"}
+
+    @property
+    def formats(self) -> dict[str, Any]:
+        """How the table's columns are written where their names do not say it."""
+        return dict.fromkeys(_ENDS, self.rules.name_step)
 
     def finding(self, language: Language) -> str:
         """Say how long half of the customers take, and which step takes longest."""
@@ -56,12 +57,12 @@ class FunnelTimes:
         return label(
             "times_finding",
             language,
-            last=display_name(whole["to_step"], "event", language),
+            last=self.rules.name_step(whole["to_step"], language),
             median=format_duration(whole["median_us"], language),
             quarter=format_duration(whole["quarter_us"], language),
             three_quarters=format_duration(whole["three_quarters_us"], language),
-            before=display_name(slowest["from_step"], "event", language),
-            after=display_name(slowest["to_step"], "event", language),
+            before=self.rules.name_step(slowest["from_step"], language),
+            after=self.rules.name_step(slowest["to_step"], language),
             slowest=format_duration(slowest["median_us"], language),
         )
 
@@ -69,7 +70,7 @@ class FunnelTimes:
         """Draw the middle half of the times of each step as a bar, the median as a mark."""
         ax = draw_ranges(
             [
-                " → ".join(display_name(row[end], "event", language) for end in _ENDS)
+                " → ".join(self.rules.name_step(row[end], language) for end in _ENDS)
                 for row in rows_of(self.table)
             ],
             *(
@@ -92,25 +93,24 @@ _TICKS = ("1s", "10s", "1min", "10min", "1h", "6h", "1D", "3D", "10D", "30D", "1
 
 
 def measure_times(
-    events: Table,
-    steps: Sequence[str],
-    *,
-    within: str | pd.Timedelta = "30D",
-    ties: Ties = "ordered",
+    events: Table, steps: Sequence[AnyStep], **options: Unpack[FunnelOptions]
 ) -> FunnelTimes:
     """Measure how long customers who take all `steps` need for each.
 
-    Of each customer the first entry that leads to the last step within the window counts, with the
-    earliest possible next step each time. A time that begins or ends at an event of which only the
-    day is known, and is below a day, is not known and is left out.
+    Of each customer the first start that leads to the last step in time counts, with the earliest
+    possible next step each time; steps that are optional are passed over. A time that begins or
+    ends at an event of which only the day is known, and is below a day, is not known and is left
+    out.
 
     Parameters
     ----------
     events : Table
-        The prepared event log. Reads `customer_id`, `event`, `occurred_us`, `step_no`,
-        `time_precision`. The customers' times are kept on its engine as the table `funnel_times`.
-    steps, within, ties
+        The prepared event log. Reads what `measure_funnel` reads, and `time_precision`. The
+        customers' times are kept on its engine as the table `funnel_times`.
+    steps
         As in `measure_funnel`.
+    **options
+        `within`, `order` (not 'any'), `ties`, `entry`, `hold`, `without`, as in `measure_funnel`.
 
     Returns
     -------
@@ -127,24 +127,21 @@ def measure_times(
     >>> (times["median_us"] / 3_600_000_000).tolist()
     [1.0, 1.0, 2.0]
     """
-    window = parse_duration(within, name="within")
-    check_steps(events, steps)
-    one_of("ties", ties, ("ordered", "simultaneous"))
-    # Twice the time, odd where only the day is known: a minimum then keeps both together.
-    source = f"""(select *, 2 * occurred_us
-            + case when time_precision = 'day' then 1 else 0 end as moment
-        from {events} as timed)"""
-    entries = entries_sql(steps_taken(source, steps, ties, ("moment",)), steps, ties, "moment")
+    rules = read_rules(events, steps, **options)
+    need_a_start(rules)
+    definitions, entries, _ = entries_sql(str(events), rules, complete=True)
     last = len(steps)
-    moments = ", ".join(f"min(at_1_{k}) as moment_{k}" for k in range(1, last + 1))
-    sql = f"""
-        select customer_id, {moments} from ({entries}) as entries
-        where {_time("at_1_1", f"at_1_{last}")} <= {microseconds(window, name="within")}
-        group by customer_id"""
+    needed = [k + 1 for k in rules.required]
+    moments = ", ".join(f"at_{k} as moment_{k}" for k in needed)
+    sql = f"""{definitions}
+        select customer_id, {moments} from (
+            select *, row_number() over (partition by customer_id order by step_no) as start_no
+            from {entries} where at_{last} <= {limit("until")}
+        ) as ended where start_no = 1"""
     kept = events.engine.materialize("funnel_times", sql)
-    ways = list(dict.fromkeys([*((k, k + 1) for k in range(1, last)), (1, last)]))
+    ways = list(dict.fromkeys([*itertools.pairwise(needed), (1, last)]))
     measured = " union all ".join(
-        f"select {number} as way, {_known_time(f'moment_{a}', f'moment_{b}')} as time_us"
+        f"select {number} as way, {known_time(f'moment_{a}', f'moment_{b}')} as time_us"
         f" from {kept} as moments"
         for number, (a, b) in enumerate(ways)
     )
@@ -152,26 +149,12 @@ def measure_times(
     found = found.set_index("way").reindex(range(len(ways)))
     table = pd.DataFrame(
         {
-            "from_step": [steps[a - 1] for a, _ in ways],
-            "to_step": [steps[b - 1] for _, b in ways],
+            "from_step": [rules.names[a - 1] for a, _ in ways],
+            "to_step": [rules.names[b - 1] for _, b in ways],
             "customers": found["n"].fillna(0).astype(int),
             "quarter_us": found["p25"].astype(float),
             "median_us": found["p50"].astype(float),
             "three_quarters_us": found["p75"].astype(float),
         }
     ).reset_index(drop=True)
-    return FunnelTimes(table, window, ties, (sql,))
-
-
-def _time(start: str, end: str) -> str:
-    """Write the SQL of the microseconds between two moments as `measure_times` writes them."""
-    return f"(({end} - {end} % 2) - ({start} - {start} % 2)) / 2"
-
-
-def _known_time(start: str, end: str) -> str:
-    """Write the SQL of the time between two moments, missing where it is not known."""
-    time = _time(start, end)
-    return (
-        f"case when {time} >= {microseconds('1D', name='a day')} "
-        f"or ({start} % 2 = 0 and {end} % 2 = 0) then {time} end"
-    )
+    return FunnelTimes(table, rules, (sql,))

@@ -5,18 +5,18 @@ from __future__ import annotations
 import datetime
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal, Unpack
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from cjkit.checks import microseconds, one_of, parse_duration
+from cjkit.checks import one_of
 from cjkit.engine import Table
 from cjkit.funnel.counts import rows_of
-from cjkit.funnel.entries import entries_sql
-from cjkit.funnel.steps import Ties, check_steps, steps_taken
-from cjkit.labels import Language, display_name, format_date, format_percent, label
+from cjkit.funnel.entries import entries_sql, limit
+from cjkit.funnel.rules import AnyStep, FunnelOptions, FunnelRules, need_a_start, read_rules
+from cjkit.labels import Language, format_date, format_percent, label
 from cjkit.plots.lines import Line, draw_lines
 from cjkit.statistics import wilson_interval
 
@@ -45,21 +45,18 @@ class FunnelTrend:
         had the whole window), `step_number` from 1, `step`, `customers` (count; missing after the
         first step where the period is not mature), `overall_rate` of those who entered in the
         period, with its 95% Wilson interval (`..._low`, `..._high`).
-    within : Timedelta
-        The longest time allowed from the first step to the last.
+    rules : FunnelRules
     every : {'day', 'week', 'month'}
     as_of : date
         The day before which the log is complete.
-    ties : {'ordered', 'simultaneous'}
     sql : tuple of str
         The statement.
     """
 
     table: pd.DataFrame
-    within: pd.Timedelta
+    rules: FunnelRules
     every: Every
     as_of: datetime.date
-    ties: Ties
     sql: tuple[str, ...]
 
     counts: ClassVar[dict[str, tuple[str, ...]]] = {
@@ -67,9 +64,10 @@ class FunnelTrend:
     }
 
     @property
-    def formats(self) -> dict[str, str]:
+    def formats(self) -> dict[str, Any]:
         """How the table's columns are written where their names do not say it."""
-        return {"entered": "month" if self.every == "month" else "date"}
+        entered = "month" if self.every == "month" else "date"
+        return {"entered": entered, "step": self.rules.name_step}
 
     @property
     def latest(self) -> pd.DataFrame:
@@ -87,7 +85,7 @@ class FunnelTrend:
             "trend_finding",
             language,
             entered=_period_name(last["entered"], self.every, language),
-            last=display_name(last["step"], "event", language),
+            last=self.rules.name_step(last["step"], language),
             rate=format_percent(last["overall_rate"], language),
             lowest=format_percent(min(rates), language),
             highest=format_percent(max(rates), language),
@@ -101,7 +99,7 @@ class FunnelTrend:
                 own[name].to_numpy(dtype=float, na_value=np.nan)
                 for name in ("overall_rate", "overall_rate_low", "overall_rate_high")
             )
-            name = display_name(own["step"].iloc[0], "event", language)
+            name = self.rules.name_step(own["step"].iloc[0], language)
             lines.append(Line(own["entered"].tolist(), rate, f"{number}. {name}", low, high))
         ax = draw_lines(lines, write=lambda rate: format_percent(rate, language, digits=0), ax=ax)
         ax.set(xlabel=label("entered", language), ylabel=label("overall_rate", language))
@@ -116,12 +114,11 @@ class FunnelTrend:
 
 def measure_funnel_trend(
     events: Table,
-    steps: Sequence[str],
+    steps: Sequence[AnyStep],
     *,
-    within: str | pd.Timedelta = "30D",
     every: Every = "month",
     as_of: datetime.date | None = None,
-    ties: Ties = "ordered",
+    **options: Unpack[FunnelOptions],
 ) -> FunnelTrend:
     """Follow the customers who enter the funnel in each period.
 
@@ -133,14 +130,16 @@ def measure_funnel_trend(
     Parameters
     ----------
     events : Table
-        The prepared event log. Reads `customer_id`, `event`, `occurred_us`, `step_no`,
+        The prepared event log. Reads what `measure_funnel` reads, `time_precision` and
         `local_date`, `local_weekday`, `local_month`.
-    steps, within, ties
+    steps
         As in `measure_funnel`.
     every : {'day', 'week', 'month'}, default 'month'
         Local days, weeks from Monday or calendar months.
     as_of : date, optional
         The day before which the log is complete; default the day after its last event.
+    **options
+        `within`, `order` (not 'any'), `ties`, `entry`, `hold`, `without`, as in `measure_funnel`.
 
     Returns
     -------
@@ -151,33 +150,28 @@ def measure_funnel_trend(
     CjkitError
         As `measure_funnel`.
     """
-    window = parse_duration(within, name="within")
-    check_steps(events, steps)
+    rules = read_rules(events, steps, **options)
+    need_a_start(rules)
     one_of("every", every, tuple(_STARTS))
-    one_of("ties", ties, ("ordered", "simultaneous"))
     if as_of is None:
         last = events.engine.query(f"select max(local_date) as last_day from {events}")
         as_of = (pd.Timestamp(last["last_day"].iloc[0]) + pd.Timedelta(days=1)).date()
     source = f"(select *, {_STARTS[every]} as entered from {events} as dated)"
-    entries = entries_sql(
-        steps_taken(source, steps, ties, ("entered",)), steps, ties, "occurred_us"
-    )
+    definitions, entries, _ = entries_sql(source, rules, ("entered",))
     reached = ", ".join(
-        f"count(distinct case when at_1_{k} - at_1_1 <= {microseconds(window, name='within')} "
-        f"then customer_id end) as step_{k}"
+        f"count(distinct case when at_{k} <= {limit('until')} then customer_id end) as step_{k}"
         for k in range(1, len(steps) + 1)
     )
-    sql = f"select entered, {reached} from ({entries}) as entries group by entered order by entered"
-    found = events.engine.query(sql)
-    return FunnelTrend(
-        _follow(found, steps, window, every, as_of), window, every, as_of, ties, (sql,)
+    sql = (
+        f"{definitions} select entered, {reached} from {entries} group by entered order by entered"
     )
+    found = events.engine.query(sql)
+    return FunnelTrend(_follow(found, rules, every, as_of), rules, every, as_of, (sql,))
 
 
 def _follow(
     found: pd.DataFrame,
-    steps: Sequence[str],
-    window: pd.Timedelta,
+    rules: FunnelRules,
     every: Every,
     as_of: datetime.date,
 ) -> pd.DataFrame:
@@ -189,8 +183,8 @@ def _follow(
         starts = pd.date_range(starts.min(), starts.max(), freq=_LENGTHS[every])
     rows = []
     for start, row in zip(starts, rows_of(found.reindex(starts, fill_value=0)), strict=True):
-        is_mature = bool(start + _LENGTHS[every] + window <= pd.Timestamp(as_of))
-        for k, step in enumerate(steps, start=1):
+        is_mature = bool(start + _LENGTHS[every] + rules.within <= pd.Timestamp(as_of))
+        for k, step in enumerate(rules.names, start=1):
             count = float(row[f"step_{k}"]) if is_mature or k == 1 else np.nan
             entries = float(row["step_1"]) if k > 1 else np.nan
             rows.append((start.date(), is_mature, k, step, count, entries))

@@ -5,6 +5,7 @@
 
 from cjkit.project.reading import DIMENSIONS, Project, read_project
 from cjkit.project.sections import Namespace, QualityRule, Source, Touchpoint
+from cjkit.project.steps import Step
 
 __all__ = [
     "DIMENSIONS",
@@ -12,6 +13,7 @@ __all__ = [
     "Project",
     "QualityRule",
     "Source",
+    "Step",
     "Touchpoint",
     "read_project",
 ]

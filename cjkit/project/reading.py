@@ -271,8 +271,14 @@ def _contradictions(values: Mapping[str, Any]) -> list[str]:
         check("journey.intended", name, touchpoints, "touchpoint")
     if values["conversion"]:
         check("conversion.event", values["conversion"].event, known_events, "event")
-    for name in values["funnel"].steps if values["funnel"] else ():
-        check("funnel.steps", name, known_events, "event")
+    for key in ("steps", "without"):
+        for step in getattr(values["funnel"], key) if values["funnel"] else ():
+            for name in step.event or ():
+                check(f"funnel.{key}", name, known_events, "event")
+            for name in step.touchpoint or ():
+                check(f"funnel.{key}", name, touchpoints, "touchpoint")
+            for name in step.stage or ():
+                check(f"funnel.{key}", name, stages, "stage")
     if values["quality"]:
         for share in ("warn", "stop"):
             for name in getattr(values["quality"], share):

@@ -14,6 +14,7 @@ from cjkit.checks import Declared, microseconds
 from cjkit.events import PURCHASE, STAGES
 from cjkit.labels import LANGUAGES, Language
 from cjkit.project.conditions import Claim
+from cjkit.project.steps import AnyStep
 
 Words = Mapping[Language, str]
 Dimension = Literal["completeness", "uniqueness", "validity", "consistency", "timeliness"]
@@ -225,10 +226,14 @@ class StagesSection(Declared):
 class FunnelSection(Declared):
     """`[funnel]`: the steps that the funnel notebook begins with, and how they are counted."""
 
-    steps: tuple[str, ...] = Field(min_length=2)
+    steps: tuple[AnyStep, ...] = Field(min_length=2)
     within: str = "30D"
     by: str | None = None
+    order: Literal["ordered", "strict", "any"] = "ordered"
     ties: Literal["ordered", "simultaneous"] = "ordered"
+    hold: str | None = None
+    without: tuple[AnyStep, ...] = ()
+    count: Literal["customers", "sessions", "cases", "starts"] = "customers"
 
     @field_validator("within")
     @classmethod

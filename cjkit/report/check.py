@@ -71,11 +71,17 @@ def check_project(project: Project) -> Checked:
     return Checked(tuple(lines), tuple(_unnamed(project)), tuple(faults))
 
 
+def _funnel_names(project: Project) -> list[str]:
+    """Return the names that the steps of the project's funnel have of their own."""
+    steps = project.funnel.steps if project.funnel else ()
+    return [name for step in steps for name in ([step.name] if step.name else step.event or ())]
+
+
 def _unnamed(project: Project) -> Iterator[str]:
     """Say which events, touchpoints and stages of the project readers would see by their code."""
     labels.set_names(project.names)
     used = {
-        "event": [*project.events, *(project.funnel.steps if project.funnel else ())],
+        "event": [*project.events, *_funnel_names(project)],
         "touchpoint": list(project.touchpoints),
         "stage": list(project.stages.order),
     }

@@ -58,7 +58,7 @@ def write_table(
     language: Language,
     *,
     prefix: str = "t",
-    formats: Mapping[str, str] | None = None,
+    formats: Mapping[str, str | Format] | None = None,
     hidden: pd.DataFrame | None = None,
 ) -> str:
     """Write a table as HTML, everything in it escaped.
@@ -75,7 +75,7 @@ def write_table(
     formats : mapping from column to format, optional
         One of 'rate', 'money', 'duration', 'date', 'month', 'number', 'precise' (three decimals),
         'p_value', 'text', or a kind of name ('event', 'touchpoint', ...), where the column's name
-        does not say it.
+        does not say it; or a function of a value and the language that writes it.
     hidden : DataFrame of bool, optional
         Which cells are masked: they say so.
 
@@ -166,8 +166,10 @@ def _holds_days(column: pd.Series[Any]) -> bool:
     return len(present) > 0 and isinstance(present.iloc[0], datetime.date)
 
 
-def _writer(kind: str, column: pd.Series[Any]) -> Format:
+def _writer(kind: str | Format, column: pd.Series[Any]) -> Format:
     """Return the function that writes the values of a column of this kind."""
+    if callable(kind):
+        return kind
     if kind == "number":
         digits = _digits(column)
         return lambda value, language: format_number(_number(value), language, digits=digits)
