@@ -316,8 +316,9 @@ def _moment_cells(table: pd.DataFrame, touchpoints: pd.DataFrame | None) -> pd.D
         raise CjkitError("moments need touchpoints: these say in which stage a moment is.")
     rows = table[table["is_moment"].astype(bool)]
     home = touchpoints.sort_values("customers", ascending=False, kind="stable")
-    home = home.drop_duplicates("touchpoint").set_index("touchpoint")["stage"]
-    rows = rows.assign(stage=rows["touchpoint"].map(home.to_dict())).dropna(subset="stage")
+    stages = home.drop_duplicates("touchpoint").set_index("touchpoint")["stage"]
+    rows = rows[rows["touchpoint"].isin(stages.index)]
+    rows = rows.assign(stage=rows["touchpoint"].map(stages.to_dict()))
     columns = {"stage": "stage", "item": "touchpoint", "value": "rate_gap"}
     limits = {"low": "rate_gap_low", "high": "rate_gap_high", "n": "people"}
     return _cells("moments", rows, "rate_gap", {**columns, **limits})

@@ -41,13 +41,15 @@ class Equation:
 class Totals:
     """Rows that agree in `each` add up to a figure that readers see, here or in another result.
 
-    Without `each` all rows add up. It may also be what rests on the count that adds up, such as the
-    moves that people made. Totals are masked by the same relations as the rows, so that one that
-    another result hides counts as hidden.
+    Without `each` all rows add up, and with `known` only those in which that column is not missing.
+    It may also be what rests on the count that adds up, such as the moves that people made. Totals
+    are masked by the same relations as the rows, so that one that another result hides counts as
+    hidden.
     """
 
     count: str
     each: tuple[str, ...] = ()
+    known: str | None = None
 
 
 @dataclass(frozen=True)
@@ -64,11 +66,13 @@ class Steps:
 
     Rows that agree in `within` follow each other. Readers can compute what each row differs by from
     the one before it, and from the first; `rest` is the column that shows the former, if any does.
+    `are_totals` says that the totals of such rows follow each other in the same way.
     """
 
     count: str
     within: tuple[str, ...] = ()
     rest: str | None = None
+    are_totals: bool = True
 
 
 Relation = Equation | Totals | Rest | Steps
@@ -167,7 +171,7 @@ class _Book:
 
     def _write_totals(self, relation: Totals) -> None:
         each, count = list(relation.each), relation.count
-        known = self.table[self.table[count].notna()]
+        known = self.table[self.table[relation.known or count].notna()]
         if not each:
             whole: Any = ("total", count)
             self.values[whole] = float(pd.to_numeric(known[count]).sum())
@@ -188,7 +192,8 @@ class _Book:
         return [
             other
             for other in self.adds_up
-            if isinstance(other, Rest | Steps)
+            if isinstance(other, Rest)
+            or (isinstance(other, Steps) and other.are_totals)
             or (isinstance(other, Totals) and set(other.each) < set(relation.each))
         ]
 
