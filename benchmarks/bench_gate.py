@@ -37,6 +37,7 @@ missing = "allow"
 [identity]
 login = { strength = "strong" }
 cookie = { strength = "weak" }
+order = { strength = "link" }
 [sources.web]
 files = ["*.parquet"]
 mapping = "sample/web"
@@ -71,7 +72,8 @@ def write_landed(rows: int, folder: Path) -> None:
     )
     engine.copy(
         f"""select 'cookie:' || sha256(cast(i as varchar)) as key_a,
-                'login:' || sha256(cast(i // 2 as varchar)) as key_b
+                'login:' || sha256(cast(i // 2 as varchar)) as key_b, 'web' as source,
+                'web.parquet' as file, i as record_no, 1700000000000000 as seen_us
             from range({rows * 2 // 125}) as numbers(i)""",
         folder / "edges.parquet",
     )
@@ -86,7 +88,7 @@ def measure_gate(rows: int, folder: Path) -> dict[str, Any]:
     (folder / "prepared").mkdir(exist_ok=True)
     return _timed(
         lambda: cleanse(
-            DuckDB(threads=2, memory=MEMORY), project, landed, folder / "prepared", None
+            DuckDB(threads=2, memory=MEMORY), project, landed, folder / "prepared", None, str
         )
     )
 

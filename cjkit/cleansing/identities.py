@@ -111,16 +111,14 @@ def _find_customers(
     """Return a key of each customer_id that is in use or was."""
     before = identity.remembered(landing.project.state_folder / "identity")
     listed = ", ".join(map(text, ids)) or "null"
-    shapes = [identity.mint("anchor", is_plain=hide is None, has_one=one) for one in (False, True)]
+    has_one = len(landing.project.identity) == 1
+    minted = identity.mint("anchor", is_plain=hide is None, has_one=has_one)
     found = landing.engine.query(
-        " union all ".join(
-            f"""select {shape} as id, person_key from (
-                select anchor, person_key from {before} as before union all
-                select person_key, person_key from {keys} as keys union all
-                select key_a, key_a from linked union all select key_b, key_b from linked) as known
-                where {shape} in ({listed})"""
-            for shape in dict.fromkeys(shapes)
-        )
+        f"""select {minted} as id, person_key from (
+            select anchor, person_key from {before} as before union all
+            select person_key, person_key from {keys} as keys union all
+            select key_a, key_a from linked union all select key_b, key_b from linked) as known
+            where {minted} in ({listed})"""
     )
     return dict(zip(found["id"], found["person_key"], strict=True))
 

@@ -18,6 +18,7 @@ from cjkit.cleansing.gate import Prepared, parse_as_of, prepare, read_prepared
 from cjkit.cleansing.results import QuarantineExamples
 from cjkit.engine import DuckDB, Table, text
 from cjkit.events import CONTRACT, Period
+from cjkit.identity import Explanation, explain_customer, followed
 from cjkit.project import Project, read_project
 
 PREPARED = "CJKIT_PREPARED"
@@ -89,6 +90,21 @@ class Log:
         """
         return list_examples(self.engine, self.prepared.folder, rule, most)
 
+    def explain(self, customer_id: str) -> Explanation:
+        """Say why the ids of a customer are one person: each link, where it was seen, and its use.
+
+        Parameters
+        ----------
+        customer_id : str
+            Of this log, or one that became part of another since.
+
+        Raises
+        ------
+        CjkitError
+            When there is no such customer.
+        """
+        return explain_customer(self.engine, self.prepared.folder, customer_id)
+
     def save(self, name: str, table: Table | pd.DataFrame) -> Table:
         """Keep a table with one row for each customer beside the log, for the notebooks after.
 
@@ -97,7 +113,8 @@ class Log:
         name : str
             What it is called: snake_case, and no table of the contract.
         table : Table or DataFrame
-            Holds `customer_id`.
+            Holds `customer_id`. Ids that other customers had once become those that they have now;
+            of rows that thereby become one customer's, that of the id which survived stays.
 
         Returns
         -------
@@ -128,7 +145,8 @@ class Log:
         folder = self.prepared.folder / _SAVED
         folder.mkdir(mode=0o700, exist_ok=True)
         path = folder / f"{name}.parquet"
-        self.engine.copy(f"select * from {table} order by customer_id", path)
+        current = followed(str(table), self.prepared.folder)
+        self.engine.copy(f"select * from ({current}) as current order by customer_id", path)
         return self.engine.view(name, _read(path))
 
 

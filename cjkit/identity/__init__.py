@@ -8,7 +8,7 @@ the other. Pins by hand win. Every link keeps its evidence, and customer ids are
 
 from cjkit.identity.erasing import count_anchors, erase_anchors
 from cjkit.identity.evidence import Explanation, explain_customer
-from cjkit.identity.ids import ALIASES, keep_ids, mint, remembered
+from cjkit.identity.ids import ALIASES, followed, keep_ids, mint, remembered
 from cjkit.identity.people import People, resolve_people, write_people
 from cjkit.identity.pins import Pin, find_keys, read_pins
 
@@ -21,6 +21,7 @@ __all__ = [
     "erase_anchors",
     "explain_customer",
     "find_keys",
+    "followed",
     "keep_ids",
     "mint",
     "read_pins",

@@ -59,6 +59,20 @@ def keep_ids(folder: Path, state: Path) -> None:
     partial.replace(state / ANCHORS)
 
 
+def followed(table: str, folder: Path) -> str:
+    """Write the SQL of `table` with the ids that customers have now, of the log in `folder`.
+
+    Of rows that have become one customer's, that of the id which survived stays, else the first by
+    its former id.
+    """
+    current = "coalesce(aliases.customer_id, cast(given.customer_id as varchar))"
+    return f"""
+        select given.* replace ({current} as customer_id) from {table} as given
+        left join read_parquet({text(str(folder / ALIASES))}) as aliases
+            on aliases.alias = cast(given.customer_id as varchar)
+        qualify row_number() over (partition by {current} order by aliases.alias nulls first) = 1"""
+
+
 def number_keys(
     engine: DuckDB, name: str, keys: str, edges: str, rules: str, before: str
 ) -> tuple[Table, Table]:

@@ -115,7 +115,7 @@ def resolve_people(
     name : str, default 'people'
         The name of the table that is made; other tables of it begin with that name.
     is_plain : bool, default False
-        Whether ids are shown as they are; with one namespace only, without its name.
+        Whether ids are shown as they are; where `namespaces` holds only one, without its name.
 
     Returns
     -------
@@ -158,8 +158,7 @@ def resolve_people(
         f"{name} decided",
         _decide(known, _find_super_keys(engine, pairs, numbered), _links(engine, pairs), *pinned),
     )
-    has_one = engine.query(f"select count(distinct namespace) as n from {numbered}")["n"].iloc[0]
-    minted = partial(mint, is_plain=is_plain, has_one=bool(has_one == 1))
+    minted = partial(mint, is_plain=is_plain, has_one=len(namespaces) == 1)
     table, stitched = _name_people(engine, name, numbered, decided, minted("own.anchor"))
     links = collect_links(engine, name, edges, numbered, decided, table)
     turnover = remember(engine, anchors, table, minted("anchor"))

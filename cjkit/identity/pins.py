@@ -124,8 +124,9 @@ def refuse_contradictions(pins: Sequence[Pin]) -> None:
     faults = []
     for pin in pins:
         if pin.relation == "different" and (lines := _way(same, pin.a, pin.b)) is not None:
-            shown = " and ".join(map(str, lines)) or "itself: both are one id"
-            faults.append(f"line {pin.line} says different, against {'line' + ' ' + shown}")
+            plural = "lines" if len(lines) > 1 else "line"
+            against = f"against {plural} {' and '.join(map(str, lines))}" if lines else "of one id"
+            faults.append(f"line {pin.line} says different, {against}")
     if faults:
         raise CjkitError("The pins contradict each other: " + "; ".join(faults) + ".")
 

@@ -17,27 +17,54 @@ class IdentitySummary:
     Attributes
     ----------
     table : DataFrame
-        `namespace`, `strength`, `keys`, `super_keys`, `attached`, `undecided`: see
+        `namespace`, `strength`, `keys`, `super_keys`, `attached`, `stitched`, `undecided`: see
         `cjkit.identity.People`.
-    customers, merged_customers, largest : int
-        People; those with two keys or more; the most keys of one of them.
+    customers, merged_customers, largest, alarms : int
+        People; those with two keys or more; the most keys of one of them; those with more keys
+        than `[identity] alarm` allows.
+    minted, merges, splits : int
+        Since the run before: new people, people who became part of another, people who came out of
+        one.
     """
 
     table: pd.DataFrame
     customers: int
     merged_customers: int
     largest: int
+    alarms: int
+    minted: int
+    merges: int
+    splits: int
     formats: ClassVar[dict[str, str]] = {"strength": "strength"}
 
     def finding(self, language: Language) -> str:
-        """Say how many ids became how many people."""
-        return label(
-            "identity_finding",
-            language,
-            keys=format_number(self.table["keys"].sum(), language),
-            customers=format_number(self.customers, language),
-            merged=format_number(self.merged_customers, language),
-        )
+        """Say how many ids became how many people, what changed, and what looks wrong."""
+        said = [
+            label(
+                "identity_finding",
+                language,
+                keys=format_number(self.table["keys"].sum(), language),
+                customers=format_number(self.customers, language),
+                merged=format_number(self.merged_customers, language),
+            ),
+            label(
+                "turnover_finding",
+                language,
+                minted=format_number(self.minted, language),
+                merges=format_number(self.merges, language),
+                splits=format_number(self.splits, language),
+            ),
+        ]
+        if self.alarms:
+            said.append(
+                label(
+                    "alarm_finding",
+                    language,
+                    alarms=format_number(self.alarms, language),
+                    largest=format_number(self.largest, language),
+                )
+            )
+        return ("" if language == "ja" else " ").join(said)
 
 
 @dataclass(frozen=True)
