@@ -158,11 +158,18 @@ class DuckDB:
 
     def run(self, sql: str) -> None:
         """Run a statement whose rows nobody needs."""
-        self._connection.execute(sql)
+        self._execute(sql)
+
+    def _execute(self, sql: str) -> duckdb.DuckDBPyConnection:
+        try:
+            return self._connection.execute(sql)
+        except UnicodeDecodeError as error:
+            # The engine cuts long messages anywhere, within a character too.
+            raise EngineError(error.object.decode(errors="replace")) from error
 
     def query(self, sql: str) -> pd.DataFrame:
         """Run `sql` and bring its rows here: for small results only."""
-        return self._connection.execute(sql).df()
+        return self._execute(sql).df()
 
     def add(self, name: str, source: pd.DataFrame) -> Table:
         """Copy a frame into a table called `name`, replacing one of that name."""
@@ -197,7 +204,7 @@ class DuckDB:
 
     def describe(self, sql: str) -> dict[str, str]:
         """Return the columns that the query `sql` would give, with their types, in order."""
-        return {row[0]: row[1] for row in self._connection.execute(f"describe {sql}").fetchall()}
+        return {row[0]: row[1] for row in self._execute(f"describe {sql}").fetchall()}
 
     def batches(self, sql: str, rows: int = 200_000) -> Iterator[pd.DataFrame]:
         """Run `sql` and bring its rows here in frames of at most `rows`.

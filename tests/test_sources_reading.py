@@ -4,14 +4,13 @@ import codecs
 import csv
 import io
 import json
-import string
 import tempfile
-import zipfile
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from workbook import write_workbook
 
 from cjkit.checks import CjkitError
 from cjkit.engine import DuckDB
@@ -84,11 +83,17 @@ def test_damaged_rows_are_counted_by_line_and_the_rest_keep_their_numbers(engine
 
 
 def test_a_quote_after_spaces_opens_a_cell_as_the_engine_has_it(engine, tmp_path):
-    path = write(tmp_path, "a.csv", 'a,b,c\n1, "x,y" ,z\nshort\n, ",\n2,b",\n3,p,q\n, ",\n4,,\n')
+    path = write(tmp_path, "a.csv", 'a,b,c\n1, "x,y" ,z\nshort\n, ",\n2,b"c,\n3,p,q\n, ",\n4,,\n')
     found, _ = records(engine, path, ["a", "b"])
     assert list(found.values()) == [
-        *(["1", "x,y"], None, None, ["2", 'b"'], ["3", "p"], None, ["4", None])
+        *(["1", "x,y"], None, None, ["2", 'b"c'], ["3", "p"], None, ["4", None])
     ]
+
+
+def test_a_cell_of_several_lines_stays_whole_beside_damaged_rows(engine, tmp_path):
+    path = write(tmp_path, "a.csv", 'a,b,c\n"two\nlines",1,2\nshort\n9" disc,3,4\n8" disc,5,6\n')
+    found, _ = records(engine, path, ["a", "b"])
+    assert found == {1: ["two\nlines", "1"], 2: None, 3: ['9" disc', "3"], 4: ['8" disc', "5"]}
 
 
 def test_a_damaged_file_under_a_deep_header_names_physical_lines(engine, tmp_path):
@@ -262,65 +267,6 @@ def test_excel_is_read_by_sheet(engine, tmp_path):
     assert found == {1: ["1", "a"], 2: ["2.5", None]}
     with pytest.raises(CjkitError, match=r"file.sheet 'Dat' is not in .* Did you mean 'Data'"):
         records(engine, path, ["id"], sheet="Dat")
-
-
-def write_workbook(path, sheets):
-    """Write the smallest workbook that holds some rows: cells are numbers or texts."""
-    head = '<?xml version="1.0" encoding="UTF-8"?>'
-    main = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
-    office = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
-    package = "http://schemas.openxmlformats.org/package/2006"
-
-    def cell(place, value):
-        if isinstance(value, str):
-            return f'<c r="{place}" t="inlineStr"><is><t>{value}</t></is></c>'
-        return f'<c r="{place}"><v>{value}</v></c>'
-
-    def sheet(rows):
-        lines = "".join(
-            f'<row r="{y}">'
-            + "".join(cell(f"{string.ascii_uppercase[x]}{y}", v) for x, v in enumerate(row))
-            + "</row>"
-            for y, row in enumerate(rows, 1)
-        )
-        return f'{head}<worksheet xmlns="{main}"><sheetData>{lines}</sheetData></worksheet>'
-
-    numbered = list(enumerate(sheets, 1))
-    with zipfile.ZipFile(path, "w") as book:
-        parts = "".join(
-            f'<Override PartName="/xl/worksheets/sheet{n}.xml" ContentType="application/'
-            'vnd.openxmlformats-officedocument.spreadsheetml.worksheet+xml"/>'
-            for n, _ in numbered
-        )
-        book.writestr(
-            "[Content_Types].xml",
-            f'{head}<Types xmlns="{package}/content-types"><Default Extension="rels" '
-            'ContentType="application/vnd.openxmlformats-package.relationships+xml"/><Override '
-            'PartName="/xl/workbook.xml" ContentType="application/vnd.openxmlformats-'
-            f'officedocument.spreadsheetml.sheet.main+xml"/>{parts}</Types>',
-        )
-        book.writestr(
-            "_rels/.rels",
-            f'{head}<Relationships xmlns="{package}/relationships"><Relationship Id="rId1" '
-            f'Type="{office}/officeDocument" Target="xl/workbook.xml"/></Relationships>',
-        )
-        listed = "".join(f'<sheet name="{s}" sheetId="{n}" r:id="rId{n}"/>' for n, s in numbered)
-        book.writestr(
-            "xl/workbook.xml",
-            f'{head}<workbook xmlns="{main}" xmlns:r="{office}"><sheets>{listed}</sheets>'
-            "</workbook>",
-        )
-        relations = "".join(
-            f'<Relationship Id="rId{n}" Type="{office}/worksheet" '
-            f'Target="worksheets/sheet{n}.xml"/>'
-            for n, _ in numbered
-        )
-        book.writestr(
-            "xl/_rels/workbook.xml.rels",
-            f'{head}<Relationships xmlns="{package}/relationships">{relations}</Relationships>',
-        )
-        for n, name in numbered:
-            book.writestr(f"xl/worksheets/sheet{n}.xml", sheet(sheets[name]))
 
 
 # Random files against slow, obvious readers

@@ -158,9 +158,11 @@ def _repair(
 ) -> Reading:
     """Read a CSV file with damaged rows: tell the good records from the bad, and number both.
 
-    A line that has all cells is a record. Neighbours that have not are put together while a quote
-    is open; what then has all cells is a record of several lines. All other lines are unreadable,
-    each counted by itself, so that one stray quote never swallows the rows after it.
+    A line that has all cells, and no quote that another line might close, is a record. Other
+    neighbours are put together while a quote is open; what then has all cells is a record of
+    several lines. What has not falls apart again into lines, of which those that have all cells are
+    records and the others unreadable, each by itself: one stray quote never swallows the rows after
+    it.
     """
     whole = _plain_lines(table.path, workspace / "lines")
     mark = _absent_character(whole)
@@ -173,7 +175,8 @@ def _repair(
     )
     engine.materialize(
         "damaged lines",
-        f"""select line_no, line, coalesce(regexp_full_match(line, {shape}, 's'), false) as is_whole
+        f"""select *, coalesce(regexp_full_match(line, {shape}, 's'), false) as is_whole,
+            length(line) - length(replace(line, '"', '')) as quotes
         from (select row_number() over () as line_no, line from {lines}) as numbered
         where line_no > {table.skip}""",
     )
@@ -181,10 +184,10 @@ def _repair(
         "damaged records",
         f"""with part as (
             select *, line_no - row_number() over (order by line_no) as run
-            from "damaged lines" where not is_whole),
+            from "damaged lines" where not is_whole or quotes % 2 = 1),
         quoted as (
-            select *, sum(length(line) - length(replace(line, '"', ''))) over (partition by run
-                order by line_no rows between unbounded preceding and 1 preceding) as quotes_before
+            select *, sum(quotes) over (partition by run order by line_no
+                rows between unbounded preceding and 1 preceding) as quotes_before
             from part),
         begun as (
             select *, sum(case when coalesce(quotes_before, 0) % 2 = 0 then 1 else 0 end) over (
@@ -197,9 +200,9 @@ def _repair(
         repaired as (
             select *, regexp_full_match(line, {shape}, 's') and line <> '' as is_whole from joined),
         found as (
-            select line_no, line, is_whole from "damaged lines" where is_whole
+            select line_no, line, is_whole from "damaged lines" where is_whole and quotes % 2 = 0
             union all select line_no, line, is_whole from repaired where is_whole
-            union all select begun.line_no, begun.line, false
+            union all select begun.line_no, begun.line, begun.is_whole
                 from begun join repaired using (run, record)
                 where not repaired.is_whole and begun.line is not null)
         select row_number() over (order by line_no) as record_no, * from found order by line_no""",
@@ -263,10 +266,15 @@ def unpack_excel(path: Path, rule: FileRule, workspace: Path) -> Path:
         book = CalamineWorkbook.from_path(path)
     except (CalamineError, OSError, ValueError) as error:
         raise CjkitError(f"{path} is no Excel workbook: {error}.") from error
+    if not book.sheet_names:
+        raise CjkitError(f"{path} is an Excel workbook without a sheet.")
     sheet = rule.sheet or book.sheet_names[0]
     if sheet not in book.sheet_names:
         raise unknown_name("file.sheet", sheet, book.sheet_names, where=str(path))
-    rows = book.get_sheet_by_name(sheet).to_python(skip_empty_area=False)
+    try:
+        rows = book.get_sheet_by_name(sheet).to_python(skip_empty_area=False)
+    except (CalamineError, OSError, ValueError) as error:
+        raise CjkitError(f"{path}, sheet {sheet!r} is damaged: {error}.") from error
     copy = workspace / "sheet.csv"
     with copy.open("w", encoding="utf-8", newline="") as out:
         writer = csv.writer(out, lineterminator="\n")

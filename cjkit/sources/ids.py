@@ -15,8 +15,8 @@ from cjkit.sources.texts import make_forms
 Pseudonym = Callable[[str], str]
 """Writes the SQL that hides an SQL expression."""
 
-ERASED = "erased people"
-"""The table of the keys of people who must not come back."""
+ERASED = "landing erased"
+"""The table of `People.erased`."""
 
 
 class Vault(Protocol):
@@ -54,8 +54,8 @@ class People:
         The domains of the e-mails of employees.
     vault : Vault or None
         Where ids and private fields go.
-    erases : bool
-        Whether the table `ERASED` holds anyone.
+    erased : frozenset of str
+        The keys of people who must not come back.
     """
 
     pseudonym: Pseudonym | None
@@ -63,7 +63,7 @@ class People:
     strong: frozenset[str]
     staff: Sequence[str]
     vault: Vault | None
-    erases: bool
+    erased: frozenset[str]
 
 
 def make_keys(

@@ -16,13 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from cjkit.checks import CjkitError, nearest
-from cjkit.engine import DuckDB, column, text
+from cjkit.engine import DuckDB, text
 from cjkit.project import Project
 from cjkit.sources.checking import read_mapping
-from cjkit.sources.ids import ERASED, People, Pseudonym, Vault
+from cjkit.sources.ids import People, Pseudonym, Vault
 from cjkit.sources.mapping import SourceMapping
 from cjkit.sources.rows import FileLanding, Ledger
 
@@ -161,9 +159,8 @@ def land(
         strong=frozenset(n for n, rule in project.identity.items() if rule.strength == "strong"),
         staff=project.company.staff_domains,
         vault=vault,
-        erases=bool(erased),
+        erased=frozenset(erased),
     )
-    engine.add(ERASED, pd.DataFrame({"person_key": pd.Series(sorted(erased), dtype="str")}))
     digests = {path: _digest_of(path) for paths in files.values() for path in paths}
     folders, ledgers, made = [], [], 0
     for name, mapping in mappings.items():
@@ -197,7 +194,6 @@ def land(
                 made += 1
             folders.append(folder)
             ledgers.append(_read_ledger(folder))
-    engine.run(f"drop table {column(ERASED)}")
     _forget_others(root, folders)
     if vault is not None:
         vault.keep_only([folder.name for folder in folders])

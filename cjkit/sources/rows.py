@@ -16,7 +16,7 @@ from cjkit.engine import DuckDB, EngineError, column, text
 from cjkit.events import CONTRACT, SQL_TYPES
 from cjkit.sources import expressions as sql
 from cjkit.sources.columns import Reading
-from cjkit.sources.ids import People, make_keys
+from cjkit.sources.ids import ERASED, People, make_keys
 from cjkit.sources.mapping import RowRule, SourceMapping, Spelling
 from cjkit.sources.reading import read_records, words_of
 from cjkit.sources.texts import CHECKED, make_forms
@@ -226,6 +226,8 @@ class FileLanding:
         return f"record_hash is not null and filter_name is null and row_{row.number}"
 
     def _make_keys(self) -> None:
+        erased = pd.Series(sorted(self.people.erased), dtype="str")
+        self.engine.add(ERASED, pd.DataFrame({"person_key": erased}))
         for place, (namespace, rule) in enumerate(self.mapping.ids.items(), 1):
             rows = [row for row in self.mapping.rows if namespace in row.ids]
             used = " or ".join(self._applies(row) for row in rows) or "false"
@@ -268,7 +270,7 @@ class FileLanding:
 
     def _is_erased(self, row: RowRule) -> str:
         """Write whether a record's person must be forgotten, by its own key or any strong id."""
-        if not (self.people.erases and row.ids):
+        if not (self.people.erased and row.ids):
             return "false"
         places = self._places(row)
         own = ", ".join(f"k{place}.is_erased" for place in places.values())
@@ -414,7 +416,7 @@ class FileLanding:
             if name not in self.people.strong:
                 continue
             seen = "true"
-            if self.people.erases:  # what stands on an erased record alone is erased with it
+            if self.people.erased:  # what stands on an erased record alone is erased with it
                 rows = [row for row in self.mapping.rows if name in row.ids]
                 seen = " or ".join(
                     f"value in (select id_{place} from {self._joined(row)} where {self._kept(row)})"
@@ -488,7 +490,7 @@ class FileLanding:
     def _erased(self) -> dict[str, int]:
         """Count the rows of people who must be forgotten, by table."""
         erased: dict[str, int] = {}
-        for row in self.mapping.rows if self.people.erases else ():
+        for row in self.mapping.rows if self.people.erased else ():
             where = f"{self._applies(row)} and {self._is_erased(row)}"
             found = self.engine.query(
                 f"select count(*) as n from {self._joined(row)} where {where}"
