@@ -10,9 +10,9 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from cjkit.checks import CjkitError, nearest
 from cjkit.engine import DuckDB, text
 from cjkit.project import Project
 from cjkit.sources.checking import read_mapping
+from cjkit.sources.correcting import Correction, Corrections, kept_as
 from cjkit.sources.ids import People, Pseudonym, Vault
 from cjkit.sources.mapping import SourceMapping
 from cjkit.sources.rows import FileLanding, Ledger
@@ -102,6 +103,7 @@ def land(
     pseudonym: Pseudonym | None = None,
     vault: Vault | None = None,
     erased: Collection[str] = (),
+    corrections: Corrections | None = None,
 ) -> Landed:
     """Read every input file that is new, or whose mapping is, into landed Parquet.
 
@@ -122,13 +124,17 @@ def land(
         The `person_key` of people who must not come back. Files that are landed anew leave out the
         rows whose person has one of these keys, or that stand with one of a strong namespace on
         their record; their ledgers count them. What is landed already stays: `erase` is for that.
+    corrections : mapping from source and file to corrected records, optional
+        They take the places of the records that they correct. A file whose corrections changed is
+        landed again, and so is one that looks it up.
 
     Returns
     -------
     Landed
         One folder for each file. It holds `<table>.parquet` for each table that the mapping makes,
         `edges.parquet` where records hold several ids, `staff.parquet` (the keys of employees)
-        where they hold e-mails, and `ledger.json`.
+        where they hold e-mails, `unreadable.csv` (the numbers of records that could not be read)
+        and `ledger.json`.
 
     Raises
     ------
@@ -161,11 +167,19 @@ def land(
         vault=vault,
         erased=frozenset(erased),
     )
-    digests = {path: _digest_of(path) for paths in files.values() for path in paths}
+    corrected = {
+        (name, path): (corrections or {}).get((name, shown_name(path, project.folder)), {})
+        for name, paths in files.items()
+        for path in paths
+    }
+    digests = {place: _digest_of(place[1], corrected[place]) for place in corrected}
     folders, ledgers, made = [], [], 0
     for name, mapping in mappings.items():
         looked_up = [
-            [mappings[rule.source].text, *(digests[path] for path in files[rule.source])]
+            [
+                mappings[rule.source].text,
+                *(digests[rule.source, path] for path in files[rule.source]),
+            ]
             for rule in mapping.lookups.values()
         ]
         for path in files[name]:
@@ -175,7 +189,7 @@ def land(
                     LANDING_VERSION,
                     name,
                     shown,
-                    digests[path],
+                    digests[name, path],
                     mapping.text,
                     looked_up,
                     project.company.staff_domains,
@@ -188,7 +202,13 @@ def land(
             if not (is_landed and (vault is None or vault.has(fingerprint))):
                 with _made_whole(folder) as partial:
                     landing = FileLanding(
-                        engine, mappings, files, mapping, people=people, folder=partial
+                        engine,
+                        mappings,
+                        files,
+                        mapping,
+                        people=people,
+                        corrected=corrected,
+                        folder=partial,
                     )
                     landing.run(path, name, shown, fingerprint)
                 made += 1
@@ -196,7 +216,8 @@ def land(
             ledgers.append(_read_ledger(folder))
     _forget_others(root, folders)
     if vault is not None:
-        vault.keep_only([folder.name for folder in folders])
+        read = [kept_as(ledger.source, ledger.file) for ledger in ledgers]
+        vault.keep_only([*(folder.name for folder in folders), *read])
     return Landed(tuple(folders), tuple(ledgers), made)
 
 
@@ -217,12 +238,14 @@ def _digest(parts: Any) -> str:
     return hashlib.sha256(json.dumps(parts, ensure_ascii=False).encode()).hexdigest()[:32]
 
 
-def _digest_of(path: Path) -> str:
+def _digest_of(path: Path, corrected: Mapping[int, Correction]) -> str:
     try:
         with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+            found = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise CjkitError(f"{path} cannot be read: {error.strerror}.") from error
+    noted = [(number, *astuple(each)) for number, each in sorted(corrected.items())]
+    return _digest([found, noted]) if noted else found
 
 
 @contextmanager

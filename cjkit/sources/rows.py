@@ -16,6 +16,7 @@ from cjkit.engine import DuckDB, EngineError, column, text
 from cjkit.events import CONTRACT, SQL_TYPES
 from cjkit.sources import expressions as sql
 from cjkit.sources.columns import Reading
+from cjkit.sources.correcting import Correction, correct_records
 from cjkit.sources.ids import ERASED, People, make_keys
 from cjkit.sources.mapping import RowRule, SourceMapping, Spelling
 from cjkit.sources.reading import read_records, words_of
@@ -45,6 +46,8 @@ class Ledger:
         Columns of the file that the mapping does not name.
     problems : tuple of str
         The first records that could not be read, in words.
+    corrected : int
+        Records that were read as they were corrected by hand.
     """
 
     source: str
@@ -57,6 +60,7 @@ class Ledger:
     unmapped: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
     erased: Mapping[str, int] = field(default_factory=dict)
+    corrected: int = 0
 
 
 class FileLanding:
@@ -70,10 +74,12 @@ class FileLanding:
         mapping: SourceMapping,
         *,
         people: People,
+        corrected: Mapping[tuple[str, Path], Mapping[int, Correction]],
         folder: Path,
     ) -> None:
         self.engine, self.mapping, self.folder = engine, mapping, folder
         self.mappings, self.files, self.people = mappings, files, people
+        self.corrected = corrected
         self.zone = mapping.file.time_zone
         self.workspace = folder / "workspace"
         self.workspace.mkdir()
@@ -83,15 +89,8 @@ class FileLanding:
     def run(self, path: Path, source: str, shown: str, landed: str) -> None:
         """Land the file at `path`; the vault calls what it gives `landed`."""
         try:
-            reading = read_records(
-                self.engine,
-                "landing read",
-                path,
-                self.mapping.file,
-                self.mapping.file_columns,
-                salt=self.people.salt,
-                workspace=self.workspace,
-            )
+            wanted = self.mapping.file_columns
+            reading, corrected = self._read("landing read", source, path, wanted, self.workspace)
             self._refuse_absent_keys(path, reading)
             self._join_lookups()
             self._refuse_naive_times(path)
@@ -102,9 +101,10 @@ class FileLanding:
                 self._write_table(table, source, shown)
             self._write_edges(source, shown)
             self._write_staff()
+            self._write_unreadable()
             if self.people.vault is not None:
                 self.people.vault.keep(landed, self._ids(), self._details())
-            ledger = self._count(source, shown, reading.unmapped, reading.unreadable)
+            ledger = self._count(source, shown, reading, corrected)
         except EngineError as error:
             raise CjkitError(f"{path} cannot be landed: {words_of(error)}") from error
         finally:
@@ -113,6 +113,18 @@ class FileLanding:
             json.dumps(asdict(ledger), ensure_ascii=False, indent=1), encoding="utf-8"
         )
         shutil.rmtree(self.workspace)
+
+    def _read(
+        self, name: str, source: str, path: Path, wanted: Sequence[str], room: Path
+    ) -> tuple[Reading, int]:
+        """Read a file of `source` into table `name`, and say how many records were corrected."""
+        rule, salt = self.mappings[source].file, self.people.salt
+        reading = read_records(self.engine, name, path, rule, wanted, salt=salt, workspace=room)
+        corrections = self.corrected[source, path]
+        corrected = correct_records(
+            self.engine, name, path, rule, wanted, corrections, salt=salt, workspace=room
+        )
+        return reading, corrected
 
     def _forget_tables(self) -> None:
         """Let go of the tables in between: they hold ids in clear, and memory."""
@@ -164,10 +176,7 @@ class FileLanding:
             part = f"{table} part {number}"
             room = self.workspace / f"{table} {number}"
             room.mkdir()
-            rule = self.mappings[source].file
-            wanted = [key, *named]
-            salt = self.people.salt
-            read_records(self.engine, part, path, rule, wanted, salt=salt, workspace=room)
+            self._read(part, source, path, [key, *named], room)
             parts.append(f"select *, {number} as file_no from {column(part)}")
         if not parts:
             nothing = ", ".join(f"null::varchar as f{n}" for n in range(1, len(named) + 2))
@@ -383,6 +392,14 @@ class FileLanding:
             )
             self.engine.copy(keys, self.folder / "staff.parquet")
 
+    def _write_unreadable(self) -> None:
+        """Write the numbers of the records that could not be read."""
+        self.engine.copy(
+            'select record_no from "landing read" where record_hash is null order by record_no',
+            self.folder / "unreadable.csv",
+            form="csv",
+        )
+
     def _write_edges(self, source: str, shown: str) -> None:
         """Write which keys stood on one record: the first record of each pair in the file."""
         pairs = []
@@ -452,9 +469,7 @@ class FileLanding:
             where person_key is not null order by record_no"""
         )
 
-    def _count(
-        self, source: str, shown: str, unmapped: tuple[str, ...], problems: tuple[str, ...]
-    ) -> Ledger:
+    def _count(self, source: str, shown: str, reading: Reading, corrected: int) -> Ledger:
         """Count what became of each record."""
         applies = " or ".join(f"row_{row.number}" for row in self.mapping.rows) or "false"
         per_row = "".join(
@@ -482,8 +497,9 @@ class FileLanding:
             filtered={name: fates[name] for name in named if name in fates},
             unreadable=fates.get("", 0),
             rows=rows,
-            unmapped=unmapped,
-            problems=problems,
+            unmapped=reading.unmapped,
+            problems=reading.unreadable,
+            corrected=corrected,
             erased=self._erased(),
         )
 
