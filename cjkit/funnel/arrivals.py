@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from cjkit.events import Period
 from cjkit.funnel.entries import entries_sql, limit
 from cjkit.funnel.rules import FunnelRules
@@ -98,7 +96,7 @@ def _later_step(taken: Taken, rules: FunnelRules, step: int, has_step_no: bool) 
             fits.append(takes(rules, first, step))
         best.append(f"case when {' and '.join(fits)} then until_{first} end")
     if taken.has_instants:
-        best.append(f"case when {takes(rules, 0, step)} {_only_first(rules)} then begun end")
+        best.append(f"case when {takes(rules, 0, step)} then begun end")
     until = best[0] if len(best) == 1 else f"greatest({', '.join(best)})"
     keep = ", ".join(["place", *(["step_no"] if has_step_no else [])])
     last = ", occurred_us as last_us" if any_window else ""
@@ -107,10 +105,6 @@ def _later_step(taken: Taken, rules: FunnelRules, step: int, has_step_no: bool) 
             select {part}, {keep}{last}, {until} as until
             from (select *, {", ".join(found)} from ({" union all ".join(rows)}) as either) as met
         ) as reached where until is not null)"""
-
-
-def _only_first(rules: FunnelRules) -> str:
-    return "and occurred_us = begins_at" if rules.entry == "first" else ""
 
 
 def _from_entries(source: str, rules: FunnelRules, period: Period | None) -> tuple[str, str]:
@@ -134,30 +128,27 @@ def _in_any_order(source: str, rules: FunnelRules, period: Period | None) -> tup
     taken = take_events(source, rules, period=period)
     part = ", ".join(taken.part)
     over = f"over (partition by {part} order by step_no rows between unbounded preceding and"
-    sql = f"select * from {taken.relation}"
-    for place in range(1, max(rules.codes.count(code) for code in rules.codes) + 1):
-        codes = [code for code in set(rules.codes) if rules.codes.count(code) >= place]
-        # Only the first step says how long its key is valid.
-        ends = {
-            code: "until" if code == rules.codes[0] else f"occurred_us + {rules.window}"
-            for code in codes
-        }
-        own = ", ".join(
-            f"case when is_{code} then "
-            + (ends[code] if place == 1 else f"least(own_{code}_{place - 1}, up_{code})")
-            + f" end as own_{code}_{place}"
+    # One event of the first step must be valid for long enough.
+    begun = f"max(case when is_{rules.codes[0]} then until end) {over} current row) as begun"
+    sql = f"select *, {begun} from {taken.relation}"
+    for place in range(1, max(map(rules.codes.count, rules.codes)) + 1):
+        codes = [code for code in sorted(set(rules.codes)) if rules.codes.count(code) >= place]
+        earlier = "".join(
+            f", max(own_{code}_{place - 1}) {over} 1 preceding) as up_{code}" for code in codes
+        )
+        own = "".join(
+            f", case when is_{code} then occurred_us + {rules.window} end as own_{code}_1"
+            if place == 1
+            else f", case when is_{code} then up_{code} end as own_{code}_{place}"
             for code in codes
         )
-        earlier = ", ".join(
-            f"max(own_{code}_{place - 1}) {over} 1 preceding) as up_{code}" for code in codes
+        until = "".join(
+            f", max(own_{code}_{place}) {over} current row) as until_{code}_{place}"
+            for code in codes
         )
         if place > 1:
-            sql = f"select *, {earlier} from ({sql}) as own_{place - 1}"
-        sql = f"select *, {own} from ({sql}) as up_{place}"
-        untils = ", ".join(
-            f"max(own_{code}_{place}) {over} current row) as until_{code}_{place}" for code in codes
-        )
-        sql = f"select *, {untils} from ({sql}) as ends_{place}"
+            sql = f"select *{earlier} from ({sql}) as own_{place - 1}"
+        sql = f"select *{until} from (select *{own} from ({sql}) as up_{place}) as own_{place}"
     unit = ", ".join(taken.unit)
     reached = " union all ".join(
         f"select {unit}, {k + 1} as step_number, min(step_no) as arrived from windows "
@@ -169,8 +160,6 @@ def _in_any_order(source: str, rules: FunnelRules, period: Period | None) -> tup
 
 def _all_taken(rules: FunnelRules, step: int) -> str:
     """Write the condition that all steps up to one, the optional before it left out, are taken."""
-    needed: Sequence[int] = [k for k in range(step) if not rules.steps[k].optional] + [step]
-    codes = [rules.codes[k] for k in needed]
-    return " and ".join(
-        f"until_{code}_{codes.count(code)} >= occurred_us" for code in sorted(set(codes))
-    )
+    codes = [rules.codes[k] for k in range(step + 1) if k == step or not rules.steps[k].optional]
+    needed = [f"until_{code}_{codes.count(code)}" for code in sorted(set(codes))]
+    return " and ".join(f"{until} >= occurred_us" for until in ["begun", *needed])

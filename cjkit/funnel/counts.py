@@ -34,6 +34,7 @@ from cjkit.labels import (
 )
 from cjkit.plots.rates import draw_rates
 from cjkit.plots.steps import draw_steps
+from cjkit.privacy import Relation, Steps, Totals
 from cjkit.statistics import wilson_interval
 
 
@@ -72,9 +73,22 @@ class Funnel:
     @property
     def counts(self) -> dict[str, tuple[str, ...]]:
         """What goes when the people behind it are too few to be shown."""
-        others = [name for name in self.table if name == self.rules.count != "customers"]
-        rates = [f"{rate}{end}" for rate in _RATES for end in ("", "_low", "_high")]
-        return {"customers": (*others, "lost", *rates)}
+        step, overall = ([f"{rate}{end}" for end in ("", "_low", "_high")] for rate in _RATES)
+        rests = ("lost", *step, *overall)
+        if self.rules.count == "customers":
+            return {"customers": rests, "lost": tuple(step)}
+        other = self.rules.count
+        return {"customers": (other, *rests), other: rests, "lost": tuple(step)}
+
+    @property
+    def adds_up(self) -> tuple[Relation, ...]:
+        """Who is lost from step to step, and the groups together."""
+        within = (self.by,) if self.by is not None else ()
+        counted = list(dict.fromkeys(["customers", self.rules.count]))
+        groups = [Totals(count, ("step_number",)) for count in counted if within]
+        if self.rules.count != "customers":
+            groups.append(Steps("customers", within))
+        return (Steps(self.rules.count, within, rest="lost"), *groups)
 
     @property
     def formats(self) -> dict[str, Callable[[Any, Language], str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from itertools import pairwise
 from typing import Any, ClassVar
 
 import pandas as pd
@@ -13,6 +14,7 @@ from cjkit.funnel.counts import Funnel, rows_of
 from cjkit.funnel.rules import FunnelRules
 from cjkit.labels import Language, display_name, format_percent, format_signed, label
 from cjkit.plots.rates import draw_rates
+from cjkit.privacy import Equation, Relation, Rest
 from cjkit.statistics import benjamini_hochberg, difference_p_value, newcombe_interval
 
 _COMPARED = ("difference", "difference_low", "difference_high", "p_value")
@@ -48,6 +50,25 @@ class FunnelDifference:
         "previous_customers": ("previous_reached", "previous_rate", *_COMPARED),
         "previous_reached": ("previous_rate", *_COMPARED),
     }
+
+    @property
+    def adds_up(self) -> tuple[Relation, ...]:
+        """Who did not come further; and where a count stands twice, as the end and as the start."""
+        groups = self.table.groupby(self.by, sort=False).indices if self.by else {}
+        same: list[Relation] = []
+        for rows in groups.values() or [range(len(self.table))]:
+            *ways, whole = map(int, rows)
+            twice = [("reached", a, "customers", b) for a, b in pairwise(ways)]
+            if ways:
+                twice += [("customers", ways[0], "customers", whole)]
+                twice += [("reached", ways[-1], "reached", whole)]
+            for side in ("", "previous_"):
+                same += [
+                    Equation(((side + left, a),), ((side + right, b),))
+                    for left, a, right, b in twice
+                ]
+        lost = (Rest(f"{side}reached", f"{side}customers") for side in ("", "previous_"))
+        return (*lost, *same)
 
     @property
     def formats(self) -> dict[str, Any]:

@@ -111,7 +111,9 @@ def _events(
 
 def _instants(sql: str, rules: FunnelRules, part: Sequence[str], carried: Sequence[str]) -> str:
     """Write the SQL that makes one row of all events of a chain's part at one time."""
-    begins = ["min(begins_at) as begins_at"] if rules.entry == "first" else []
+    is_first = f"is_{rules.codes[0]}"
+    if rules.entry == "first":
+        is_first += " and occurred_us = begins_at"
     happened = [
         f"count(case when is_{code} then 1 end) as times_{code}, "
         f"min(case when is_{code} then step_no end) as no_{code}"
@@ -119,8 +121,8 @@ def _instants(sql: str, rules: FunnelRules, part: Sequence[str], carried: Sequen
     ]
     largest = [f"max({name}) as {name}" for name in carried]
     return f"""select {", ".join(part)}, occurred_us,
-            max(case when is_{rules.codes[0]} then until end) as until,
-            {", ".join([*happened, *begins, *largest])}
+            max(case when {is_first} then until end) as until,
+            {", ".join([*happened, *largest])}
         from ({sql}) as events_of group by {", ".join(part)}, occurred_us"""
 
 
@@ -134,8 +136,7 @@ def takes(rules: FunnelRules, first: int, last: int) -> str:
 def begins(rules: FunnelRules, taken: Taken) -> str:
     """Write the condition that a chain may begin at a row."""
     if taken.has_instants:
-        is_first = f"times_{rules.codes[0]} > 0"
-        return is_first + (" and occurred_us = begins_at" if rules.entry == "first" else "")
+        return "until is not null"
     is_first = f"is_{rules.codes[0]}"
     return is_first + (" and step_no = begins_at" if rules.entry == "first" else "")
 

@@ -18,6 +18,7 @@ from cjkit.funnel.entries import entries_sql, limit
 from cjkit.funnel.rules import AnyStep, FunnelOptions, FunnelRules, need_a_start, read_rules
 from cjkit.labels import Language, format_date, format_percent, label
 from cjkit.plots.lines import Line, draw_lines
+from cjkit.privacy import Relation, Steps
 from cjkit.statistics import wilson_interval
 
 Every = Literal["day", "week", "month"]
@@ -62,6 +63,7 @@ class FunnelTrend:
     counts: ClassVar[dict[str, tuple[str, ...]]] = {
         "customers": ("overall_rate", "overall_rate_low", "overall_rate_high")
     }
+    adds_up: ClassVar[tuple[Relation, ...]] = (Steps("customers", ("entered",)),)
 
     @property
     def formats(self) -> dict[str, Any]:
