@@ -85,7 +85,7 @@ class Funnel:
         """Who is lost from step to step, and the groups together."""
         within = (self.by,) if self.by is not None else ()
         counted = list(dict.fromkeys(["customers", self.rules.count]))
-        groups = [Totals(count, ("step_number",)) for count in counted if within]
+        groups: list[Relation] = [Totals(count, ("step_number",)) for count in counted if within]
         if self.rules.count != "customers":
             groups.append(Steps("customers", within))
         return (Steps(self.rules.count, within, rest="lost"), *groups)

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -66,6 +65,7 @@ class Steps:
 
     Rows that agree in `within` follow each other. Readers can compute what each row differs by from
     the one before it, and from the first; `rest` is the column that shows the former, if any does.
+    A row after the first that shows none is passed over: the next is held against the one before.
     `are_totals` says that the totals of such rows follow each other in the same way.
     """
 
@@ -163,11 +163,13 @@ class _Book:
         groups = self.table.groupby(within, sort=False, dropna=False) if within else None
         for run in groups.indices.values() if groups else [range(len(self.table))]:
             cells = [(steps.count, int(row)) for row in run]
-            for before, cell in pairwise(cells):
-                shown = (steps.rest, cell[1]) if steps.rest in self.counts else None
-                self._write_difference(before, cell, shown)
-            for cell in cells[2:]:
+            before = cells[0]
+            for cell in cells[1:]:
+                shown = (steps.rest or "", cell[1])
+                self._write_difference(before, cell, shown if shown in self.cells else None)
                 self._write_difference(cells[0], cell, None)
+                if steps.rest is None or shown in self.cells:
+                    before = cell
 
     def _write_totals(self, relation: Totals) -> None:
         each, count = list(relation.each), relation.count
