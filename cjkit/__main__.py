@@ -13,12 +13,8 @@ from types import FrameType
 
 from cjkit.checks import CjkitError
 from cjkit.cleansing import prepare
-from cjkit.cleansing.log import find_project
+from cjkit.commands import WIDTH, add_project, people, read_given, say
 from cjkit.labels import LANGUAGES, format_number
-from cjkit.project import Project, read_project
-
-SAMPLE = "data/sample/journey.toml"
-WIDTH = 24
 
 ABOUT = """\
 cjkit makes one clean journey log of the exports that a company's tools give, and answers the
@@ -87,7 +83,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=shape,
     )
     report.set_defaults(run=_report)
-    _add_project(report)
+    add_project(report)
     report.add_argument(
         "--only",
         nargs="+",
@@ -158,7 +154,7 @@ def _parser() -> argparse.ArgumentParser:
         "that notebooks open. A report does this by itself; a schedule may do it before.",
     )
     prepared.set_defaults(run=_prepare)
-    _add_project(prepared)
+    add_project(prepared)
     _add_as_of(prepared)
 
     check = commands.add_parser(
@@ -168,7 +164,7 @@ def _parser() -> argparse.ArgumentParser:
         "and list every fault of the project file, its mappings and its files. No data is read.",
     )
     check.set_defaults(run=_check)
-    _add_project(check)
+    add_project(check)
 
     runs = commands.add_parser(
         "runs",
@@ -176,21 +172,12 @@ def _parser() -> argparse.ArgumentParser:
         description="List the published reports, the latest first; * marks where latest leads.",
     )
     runs.set_defaults(run=_runs)
-    _add_project(runs)
+    add_project(runs)
     runs.add_argument(
         "--output", metavar="DIR", help="where reports were published, if not reports"
     )
+    people.add_commands(commands)
     return parser
-
-
-def _add_project(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "project",
-        nargs="?",
-        default=SAMPLE,
-        metavar="JOURNEY.toml",
-        help="the project file of a company (default: %(default)s)",
-    )
 
 
 def _add_as_of(parser: argparse.ArgumentParser) -> None:
@@ -211,14 +198,10 @@ def _day(text: str) -> datetime.date:
         raise argparse.ArgumentTypeError(message) from error
 
 
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
-
-
 def _report(given: argparse.Namespace) -> int:
     from cjkit.report.run import run_report
 
-    project = _read(given)
+    project = read_given(given)
     settings = {}
     for setting in given.set:
         name, equals, value = setting.partition("=")
@@ -235,9 +218,9 @@ def _report(given: argparse.Namespace) -> int:
         as_of=given.as_of,
         jobs=given.jobs,
         cell_timeout=given.cell_timeout,
-        say=_say,
+        say=say,
     )
-    _say(f"{'published':<{WIDTH}}{report.manifest['seconds']:8.1f} s")
+    say(f"{'published':<{WIDTH}}{report.manifest['seconds']:8.1f} s")
     print(report.index)
     return 0
 
@@ -246,18 +229,18 @@ def _sample(given: argparse.Namespace) -> int:
     from cjkit.synthetic import estimate_bytes, make_sample
 
     size = format_number(estimate_bytes(given.customers) / 1e6, "en")
-    _say(f"writing about {size} MB for {format_number(given.customers, 'en')} customers")
+    say(f"writing about {size} MB for {format_number(given.customers, 'en')} customers")
     sample = make_sample(given.folder, customers=given.customers, seed=given.seed)
     for name, rows in sample.rows.items():
-        _say(f"{name:<40}{format_number(rows, 'en'):>12} rows")
-    _say(f"{'written':<40}{sample.seconds:>10.1f} s")
+        say(f"{name:<40}{format_number(rows, 'en'):>12} rows")
+    say(f"{'written':<40}{sample.seconds:>10.1f} s")
     print(sample.exports)
     return 0
 
 
 def _prepare(given: argparse.Namespace) -> int:
-    prepared = prepare(_read(given), as_of=given.as_of)
-    _say(f"as of {prepared.as_of}: {'made' if prepared.is_new else 'nothing has changed'}")
+    prepared = prepare(read_given(given), as_of=given.as_of)
+    say(f"as of {prepared.as_of}: {'made' if prepared.is_new else 'nothing has changed'}")
     print(prepared.folder)
     return 0
 
@@ -265,13 +248,13 @@ def _prepare(given: argparse.Namespace) -> int:
 def _check(given: argparse.Namespace) -> int:
     from cjkit.report.check import check_project
 
-    checked = check_project(_read(given))
+    checked = check_project(read_given(given))
     for line in checked.lines:
         print(line)
     for warning in checked.warnings:
-        _say(f"warning: {warning}")
+        say(f"warning: {warning}")
     for fault in checked.faults:
-        _say(f"cjkit: {fault}")
+        say(f"cjkit: {fault}")
     return 1 if checked.faults else 0
 
 
@@ -279,17 +262,13 @@ def _runs(given: argparse.Namespace) -> int:
     from cjkit.report.index import read_runs, report_home
     from cjkit.report.plan import counted
 
-    home = report_home(_read(given), given.output)
+    home = report_home(read_given(given), given.output)
     latest = os.path.realpath(home / "latest")
     for run in read_runs(home):
         mark = "*" if latest == os.path.realpath(home / run["run"]) else " "
         ran = counted(len(run["notebooks"]), "notebook")
         print(f"{mark} {run['run']}  as of {run['as_of']}  {ran}  {run['seconds']:.0f} s")
     return 0
-
-
-def _read(given: argparse.Namespace) -> Project:
-    return read_project(find_project(given.project))
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

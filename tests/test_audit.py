@@ -41,6 +41,10 @@ def write_lines(project, lines):
     log_of(project).write_text("".join(line + "\n" for line in lines))
 
 
+def read(project):
+    return pd.DataFrame(audit.read(project))
+
+
 def record_five(project):
     for number in range(5):
         audit.record(project, "report", data=f"data{number}", parameters={"jobs": number})
@@ -50,7 +54,7 @@ def record_five(project):
 def test_a_line_says_who_ran_what_on_which_data_with_which_parameters(project):
     audit.record(project, "report", data="0123", parameters={"only": ["03_funnel"]})
     audit.record(project, "person", customer=" Ann@Example.com")
-    table = audit.read(project)
+    table = read(project)
     assert table["no"].tolist() == [1, 2]
     assert table["command"].tolist() == ["report", "person"]
     assert table["who"].nunique() == 1 and table["who"].iloc[0]
@@ -70,7 +74,7 @@ def test_a_person_stands_in_it_as_a_hash_only_equal_for_equal_spellings(project)
     audit.record(project, "forget", customer="ａｎｎ@example.com")
     audit.record(project, "forget", customer="bob@example.com")
     assert "example" not in log_of(project).read_text()
-    customers = audit.read(project)["customer"]
+    customers = read(project)["customer"]
     assert customers[0] == customers[1] == audit.hide(project, "ann@example.com") != customers[2]
 
 
@@ -87,7 +91,7 @@ def test_the_log_is_the_owners_alone(project):
 
 def test_a_new_log_is_sound(project):
     assert audit.verify(project).fault is None
-    assert len(audit.read(project)) == 0
+    assert len(read(project)) == 0
 
 
 @pytest.mark.parametrize(
@@ -182,7 +186,7 @@ def test_processes_that_write_at_once_never_break_the_chain(project):
     assert [writer.exitcode for writer in writers] == [0, 0, 0]
     found = audit.verify(project)
     assert (found.lines, found.fault) == (76, None)
-    table = audit.read(project).iloc[1:]["parameters"].apply(pd.Series)
+    table = read(project).iloc[1:]["parameters"].apply(pd.Series)
     assert table.groupby("process")["number"].apply(list).tolist() == [list(range(25))] * 3
 
 

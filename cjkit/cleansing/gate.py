@@ -19,9 +19,9 @@ from cjkit import identity, sources
 from cjkit.checks import CjkitError
 from cjkit.cleansing import identities, ledgers, people, quality, rows, sales
 from cjkit.cleansing.changes import compare_before
+from cjkit.cleansing.erasing import finish_erasing, read_tombstones
 from cjkit.cleansing.freshness import count_days
 from cjkit.cleansing.history import remember_run
-from cjkit.cleansing.erasing import finish_erasing, read_tombstones
 from cjkit.cleansing.landing import Landing, open_landing
 from cjkit.cleansing.prepared import write_log
 from cjkit.cleansing.state import (
@@ -116,9 +116,10 @@ def prepare(project: str | Path | Project, *, as_of: str | datetime.date | None 
             raise CjkitError(f"The log cannot be prepared in {state}: {error}") from error
         finally:
             engine.close()
+        prepared = read_prepared(folder, is_new=is_new)
         if is_new:
-            audit.record(project, "prepare", data=mark, parameters={"as_of": as_of and str(as_of)})
-    return read_prepared(folder, is_new=is_new)
+            audit.record(project, "prepare", data=mark, parameters={"as_of": str(prepared.as_of)})
+    return prepared
 
 
 def read_prepared(folder: Path, *, is_new: bool = False) -> Prepared:

@@ -29,14 +29,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from cjkit.checks import CjkitError
 from cjkit.privacy.pseudonyms import derive_key, project_key
 from cjkit.project import Project
 
 _FIRST = "0" * 64
-_COLUMNS = ["no", "at", "who", "command", "project", "data", "customer", "parameters"]
 
 
 @dataclass(frozen=True)
@@ -123,13 +120,14 @@ def hide(project: Project, customer: str) -> str:
     return hmac.new(derive_key(key, "audit customers"), form, hashlib.sha256).hexdigest()
 
 
-def read(project: Project) -> pd.DataFrame:
+def read(project: Project) -> list[dict[str, Any]]:
     """Return the lines of the log, oldest first; `verify` says whether they are what was written.
 
     Returns
     -------
-    DataFrame
-        `no`, `at` (UTC), `who`, `command`, `project`, `data`, `customer` (HMAC), `parameters`.
+    list of dict
+        `no`, `at` (UTC), `who`, `command`, `project`, `data`, `customer` (HMAC), `parameters`,
+        `before` and `hash`.
 
     Raises
     ------
@@ -145,7 +143,7 @@ def read(project: Project) -> pd.DataFrame:
                 "`audit verify` says up to where the log can be trusted."
             )
         lines.append(line)
-    return pd.DataFrame(lines, columns=_COLUMNS)
+    return lines
 
 
 def verify(project: Project) -> Verdict:

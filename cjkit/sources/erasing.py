@@ -76,7 +76,7 @@ def _search(
         found = {}
         for path in sorted(folder.glob("*.parquet")):
             own = ("key_a", "key_b") if path.name == _EDGES else ("person_key",)
-            where = " or ".join(f"{column(name)} {is_theirs}" for name in own)
+            where = " or ".join(f"cast({column(name)} as varchar) {is_theirs}" for name in own)
             rows = engine.query(
                 f"select count(*) as n from read_parquet({text(str(path))}) where {where}"
             )["n"].iloc[0]
