@@ -201,6 +201,8 @@ class _Book:
 
     def solve(self) -> set[Any]:
         """Return the figures to hide."""
+        if not self.values:
+            return set()
         figures = list(self.values)
         place = {figure: number for number, figure in enumerate(figures)}
         entries = [
