@@ -111,6 +111,10 @@ def test_all_faults_are_reported_together_each_with_the_nearest_name(tmp_path):
         ("[project\n", "is not valid TOML"),
         (GOOD.replace('missing = "allow"', ""), "consent.missing is missing"),
         (
+            GOOD + '[value.contractual]\nstart = "subscribe"\nend = "viewed"',
+            "value.contractual.end='viewed' is no event of this file. Did you mean 'view'",
+        ),
+        (
             GOOD.replace("[sources.web]", "[events.x]").replace("files =", "#"),
             r"\[sources\] is missing",
         ),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
@@ -19,11 +19,13 @@ def draw_rates(
     notes: Sequence[str],
     *,
     zero: bool = False,
+    write: Callable[[float], str] | None = None,
     ax: Axes | None = None,
 ) -> Axes:
     """Draw one point with its interval for each name, first at the top, with a note at the right.
 
-    With `zero` a line stands at 0, for differences.
+    With `zero` a line stands at 0, for differences. `write` gives the words of the scale, which is
+    per cent without it.
     """
     if ax is None:
         ax = plt.subplots(figsize=(9, 1.3 + 0.36 * max(len(names), 2)))[1]
@@ -44,7 +46,9 @@ def draw_rates(
             color=MUTED,
             fontsize=9,
         )
-    ax.xaxis.set_major_formatter(PercentFormatter(1, decimals=None))
+    ax.xaxis.set_major_formatter(
+        PercentFormatter(1, decimals=None) if write is None else lambda value, _: write(value)
+    )
     ax.grid(axis="x", color=PALE)
     ax.set_axisbelow(True)
     ax.tick_params(axis="y", length=0)

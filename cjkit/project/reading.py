@@ -279,6 +279,9 @@ def _contradictions(values: Mapping[str, Any]) -> list[str]:
                 check(f"funnel.{key}", name, touchpoints, "touchpoint")
             for name in step.stage or ():
                 check(f"funnel.{key}", name, stages, "stage")
+    if values["value"] and (contract := values["value"].contractual):
+        check("value.contractual.start", contract.start, known_events, "event")
+        check("value.contractual.end", contract.end, known_events, "event")
     if values["quality"]:
         for share in ("warn", "stop"):
             for name in getattr(values["quality"], share):

@@ -254,11 +254,29 @@ class JourneySection(Declared):
     intended: tuple[str, ...] = ()
 
 
+class Contractual(Declared):
+    """`[value.contractual]`: events that begin and end a contract; renewed every `period`."""
+
+    start: str
+    end: str
+    period: str = "30D"
+
+    @field_validator("period")
+    @classmethod
+    def _has_unit(cls, given: str) -> str:
+        microseconds(given, name="it")
+        return given
+
+
 class ValueSection(Declared):
-    """`[value]`: what the lifetime value needs. `margin` of revenue is kept (0 to 1)."""
+    """`[value]`: what the lifetime value needs. `margin` of revenue is kept (0 to 1).
+
+    Without `contractual`, customers stay away without a word, as in a shop.
+    """
 
     margin: float = Field(1.0, gt=0, le=1)
     annual_discount: float = Field(0.1, ge=0, lt=1)
+    contractual: Contractual | None = None
 
 
 class ImpossibleOrder(Declared):
