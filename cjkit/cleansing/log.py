@@ -180,6 +180,8 @@ def open_log(
     read = read_project(find_project(project))
     handed = os.environ.get(PREPARED)
     prepared = read_prepared(Path(handed)) if handed else prepare(read, as_of=parse_as_of(as_of))
+    told = {"as_of": str(prepared.as_of), "report": handed is not None}
+    privacy.audit.record(read, "open", data=prepared.fingerprint, parameters=told)
     threads, memory = _share(read, jobs=int(os.environ.get(JOBS, "1")))
     engine = DuckDB(threads=threads, memory=memory, spill=read.state_folder / "spill")
     paths = {table: prepared.folder / f"{table}.parquet" for table in CONTRACT}

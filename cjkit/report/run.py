@@ -121,6 +121,18 @@ def run_report(
     say(f"{'log prepared':<24}{time.monotonic() - clock:8.1f} s")
 
     run = _free_name(home, began)
+    privacy.audit.record(
+        project,
+        "report",
+        data=prepared.fingerprint,
+        parameters={
+            "run": run,
+            "as_of": str(prepared.as_of),
+            "notebooks": [planned.name for planned in plan],
+            "settings": dict(settings or {}),
+            "languages": spoken,
+        },
+    )
     edition = _edition(project, prepared, plan, spoken, run, began)
     with tempfile.TemporaryDirectory(prefix=".making-", dir=home) as making:
         staged, scratch = Path(making) / run, Path(making) / "scratch"
