@@ -125,6 +125,7 @@ def random_log(rng, size=150):
             "stage": rng.choice([*STAGES, "else", None], size),
             "touchpoint": rng.choice(["x", "y", "z"], size),
             "outcome": rng.choice(["good", "bad", "so so", None], size),
+            "revenue": rng.integers(1, 100, size).astype(float),
             "occurred_us": START_US + rng.integers(0, 90, size) * HOUR_US,  # many ties
         }
     )
@@ -278,7 +279,7 @@ def test_low_scores_are_compared_within_their_stage(journeys):
 
 
 def slow_drop_offs(log, silence, without=()):
-    """Walk each person's journeys: at which touchpoint they were, and where they ended."""
+    """Walk each person's journeys: where they were, where they ended, what the others brought."""
     known = log["occurred_us"].max() - silence * HOUR_US
     found = {}
     log = log.assign(event_id=range(len(log))).sort_values(["occurred_us", "event_id"])
@@ -294,9 +295,10 @@ def slow_drop_offs(log, silence, without=()):
             for place in places if at["occurred_us"] <= known else ():
                 if place[0] in STAGES and place not in met:
                     met.add(place)
-                    people, lost = found.get(place, (0, 0))
-                    ends_here = place == (at["stage"], at["touchpoint"])
-                    found[place] = people + 1, lost + (ends_here and not is_converted)
+                    people, lost, brought = found.get(place, (0, 0, 0))
+                    is_lost = place == (at["stage"], at["touchpoint"]) and not is_converted
+                    sold = sum(step["revenue"] for step in journey if step["event"] == "buy")
+                    found[place] = people + 1, lost + is_lost, brought + (not is_lost) * sold
             journey = []
     return found
 
@@ -308,8 +310,13 @@ def test_drop_offs_agree_with_walking_every_journey(rng, without):
         events = prepare_events(DuckDB(threads=1), log)
         options = {"silence": f"{silence}h", "conversion": "buy", "fewest": 1, "without": without}
         table = rank_pain_points(events, stages=STAGES, **options).table
+        slow = slow_drop_offs(log, silence, without)
         found = {(r.stage, r.touchpoint): (r.people, r.affected) for r in table.itertuples()}
-        assert found == slow_drop_offs(log, silence, without)
+        assert found == {place: counts[:2] for place, counts in slow.items()}
+        for row in table.dropna(subset="lost_revenue").itertuples():
+            people, lost, brought = slow[row.stage, row.touchpoint]
+            worth = brought / (people - lost)
+            assert row.lost_revenue == pytest.approx(row.excess_rate * people * worth)
 
 
 def test_a_touchpoint_may_hurt_in_one_group_only(event_log):

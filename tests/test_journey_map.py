@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from cjkit.checks import CjkitError
+from cjkit.engine import DuckDB
 from cjkit.experience import (
     measure_emotion,
     measure_stages,
@@ -14,7 +15,7 @@ from cjkit.experience import (
     rank_moments,
     rank_pain_points,
 )
-from cjkit.journey_map import LANES, draw_journey_map
+from cjkit.journey_map import LANES, draw_journey_map, read_comments
 from cjkit.labels import set_names
 from cjkit.privacy import mask
 from conftest import HOUR_US, START_US
@@ -100,7 +101,8 @@ def test_every_cell_is_a_row_of_a_result(lanes):
     assert found["try", "time", None, "days_to_progress"].value == pytest.approx(2 / 24)
     pain = found["try", "pain_points", "form", "drop_off"]
     assert (pain.value, pain.n) == (pytest.approx(40 / 60 - 10 / 70), 60)
-    assert set(draw_journey_map(**lanes).table["lane"]) == set(LANES) - {"moments"}
+    told = set(draw_journey_map(**lanes).table["lane"])
+    assert told == set(LANES) - {"moments", "voice", "interviews", "comments"}
 
 
 def test_a_stage_that_nobody_reached_is_left_out(lanes):
@@ -112,9 +114,11 @@ def test_a_moment_stands_in_the_stage_where_most_people_are():
         {
             "touchpoint": ["desk", "none"],
             "people": [90, 90],
+            "bad": [45, 45],
             "rate_gap": [0.3, 0.1],
             "rate_gap_low": [0.2, -0.1],
             "rate_gap_high": [0.4, 0.3],
+            "at_stake": [13.5, 4.5],
             "is_moment": [True, False],
         }
     )
@@ -259,9 +263,10 @@ def test_a_stage_without_answers_leaves_a_gap_in_the_curve():
 def test_a_lane_in_which_nothing_was_found_is_shown_empty():
     none = pd.DataFrame(columns=["stage", "touchpoint", "symptom", "people", "is_pain_point"])
     none[["excess_rate", "excess_rate_low", "excess_rate_high"]] = 0.0
+    none[["excess_people", "lost_revenue"]] = 0.0
     html = draw_journey_map(Result(stage_table()), pain_points=Result(none)).to_html("en")
     lanes = [a["data-lane"] for _, a in Page(html).found if "data-lane" in a]
-    assert lanes == ["People", "Time to the next stage", "Pain points"] * 2
+    assert lanes == ["People", "Time to the next stage", "Pain points", "Opportunities"] * 2
 
 
 def test_a_map_of_nothing_says_so():
@@ -277,3 +282,146 @@ def test_the_map_keeps_the_statements_behind_it(lanes):
     assert set(lanes["stages"].sql) | set(lanes["emotion"].sql) <= set(found.sql)
     assert len(set(found.sql)) == len(found.sql)
     assert replace(found, segment=None).sql == found.sql
+
+
+def interview(**more):
+    said = {"stage": "try", "touchpoint": None, "persona": None, "kind": "need", "respondents": 9}
+    return {**said, "text": "a <b>bigger</b> form", **more}
+
+
+def notes(*rows):
+    return DuckDB(threads=1).add("notes", pd.DataFrame(rows).astype({"persona": "str"}))
+
+
+def test_interviews_stand_beside_what_is_measured_and_look_different(lanes):
+    given = notes(
+        interview(),
+        interview(kind="pain", text="too slow", persona="shopper", respondents=2),
+        interview(stage="elsewhere", text="not on the map"),
+    )
+    found = draw_journey_map(**lanes, notes=given)
+    said = found.table[found.table["lane"] == "interviews"]
+    assert said[["item", "measure", "n"]].to_numpy().tolist() == [
+        ["a <b>bigger</b> form", "note.need", 9],
+        ["too slow", "note.pain", 2],
+    ]
+    page = mask(found, 5).to_html("en")
+    assert "<q>a &lt;b&gt;bigger&lt;/b&gt; form</q>" in page and "cjm-note" in page
+    assert "n = 9" in page and "n = 2<" not in page and 'n = 2"' not in page
+
+
+def test_a_persona_has_its_own_interviews_and_those_of_nobody_in_particular(lanes):
+    split = {name: replace(result, by="segment") for name, result in lanes.items()}
+    for result in split.values():
+        result.table.insert(0, "segment", "shopper")
+    given = notes(
+        interview(text="mine", persona="shopper"),
+        interview(text="hers", persona="other"),
+        interview(text="ours", persona=None),
+    )
+    found = draw_journey_map(**split, notes=given, segment="shopper").table
+    assert set(found.loc[found["lane"] == "interviews", "item"]) == {"mine", "ours"}
+
+
+def test_opportunities_are_ranked_by_what_would_be_gained(lanes):
+    pain = lanes["pain_points"]
+    worth = pain.table.assign(lost_revenue=pain.table["excess_people"] * 10)
+    moments = pd.DataFrame(
+        {
+            "touchpoint": ["shelf"],
+            "people": [90],
+            "bad": [30],
+            "rate_gap": [0.5],
+            "rate_gap_low": [0.3],
+            "rate_gap_high": [0.7],
+            "is_moment": [True],
+            "at_stake": [15.0],
+        }
+    )
+    given = {**lanes, "pain_points": replace(pain, table=worth), "moments": Result(moments)}
+
+    in_money = draw_journey_map(**given, worth=100).table.query("lane == 'opportunities'")
+    lost = 60 * (40 / 60 - 10 / 70)
+    assert in_money["measure"].unique().tolist() == ["gained_revenue"]
+    gains = dict(zip(in_money["item"], in_money["value"], strict=True))
+    assert gains == {"shelf": pytest.approx(1500), "form": pytest.approx(10 * lost)}
+    assert in_money.set_index("item").loc["shelf", ["low", "high"]].tolist() == [900, 2100]
+    page = draw_journey_map(**given, worth=100).to_html("en")
+    assert re.search(r"<i>1</i> shelf", page) and re.search(r"<i>2</i> form", page)
+
+    in_people = draw_journey_map(**given).table.query("lane == 'opportunities'")
+    assert in_people["measure"].unique().tolist() == ["gained_people"]
+    gains = dict(zip(in_people["item"], in_people["value"], strict=True))
+    assert gains == {"form": pytest.approx(lost), "shelf": 15}
+
+
+def test_an_earlier_map_stands_beside_this_one(lanes):
+    now = draw_journey_map(**lanes)
+    pain = lanes["pain_points"].table
+    other = pain.assign(
+        touchpoint=pain["touchpoint"].replace({"form": "shelf", "shelf": "form"}),
+        excess_rate=pain["excess_rate"] / 2,
+    )
+    then = draw_journey_map(**{**lanes, "pain_points": replace(lanes["pain_points"], table=other)})
+    found = draw_journey_map(**lanes, before=then)
+    assert "previous" not in now.table
+    shares = found.table.query("measure == 'share'")
+    assert (shares["previous"] == shares["value"]).all()
+    people = found.table.query("measure == 'customers'")
+    assert (people["previous"] == people["n"]).all()
+    pains = found.table.query("lane == 'pain_points' and measure == 'drop_off'").set_index("item")
+    assert np.isnan(pains.loc["form", "previous"]) and pains.loc["form", "n"] == 60
+    assert np.isnan(pains.loc["shelf", "n"]) and pains.loc["shelf", "previous"] > 0
+    for language, new, gone in (("en", "new", "no longer found"), ("ja", "新規", "該当なし")):
+        page = found.to_html(language)
+        assert page.count(gone) == 1 and new in page
+        Page(page)
+
+
+def test_the_goal_and_what_colleagues_wrote_stand_on_the_map(lanes, tmp_path):
+    path = tmp_path / "comments.csv"
+    path.write_text(
+        "stage,comment,owner,status,decision\ntry,Shorter <form>,Ann,decided,in May\nsee,Why?,,,\n",
+        encoding="utf-8-sig",
+    )
+    found = draw_journey_map(**lanes, comments=read_comments(path), goal="Fewer <lost>")
+    said = found.table.query("lane == 'comments'").set_index("stage")
+    assert said.loc["try", "item"] == "Shorter <form> → in May (Ann)"
+    assert said["measure"].to_dict() == {"see": "comment.open", "try": "comment.decided"}
+    page = found.to_html("en")
+    assert "Fewer &lt;lost&gt;" in page and "Shorter &lt;form&gt;" in page and "Decided" in page
+
+
+@pytest.mark.parametrize(
+    ("written", "message"),
+    [
+        ("stage,coment\ntry,x\n", "Did you mean 'coment'"),
+        ("stage,comment,owner,stat\ntry,x,y,z\n", "Did you mean 'status'"),
+        ("stage,comment,status\ntry,x,opne\n", "must be one of"),
+        ("", "cannot be read"),
+        (None, "cannot be read"),
+    ],
+)
+def test_comments_with_faults_are_refused(tmp_path, written, message):
+    path = tmp_path / "comments.csv"
+    if written is not None:
+        path.write_text(written, encoding="utf-8")
+    with pytest.raises(CjkitError, match=message):
+        read_comments(path)
+
+
+def test_themes_stand_where_they_are_written_about(lanes):
+    table = pd.DataFrame(
+        {
+            "theme": ["slow · form", "nowhere"],
+            "stage": ["try", None],
+            "answers": [40, 9],
+            "emotion": [-0.4, 0.1],
+            "emotion_low": [-0.5, 0.0],
+            "emotion_high": [-0.3, 0.2],
+        }
+    )
+    found = draw_journey_map(**lanes, themes=Result(table))
+    said = found.table.query("lane == 'voice'")
+    assert said[["stage", "item", "n"]].to_numpy().tolist() == [["try", "slow · form", 40]]
+    assert "cjm-theme cjm-bad" in found.to_html("ja")

@@ -45,7 +45,7 @@ _DRAWN = 12
 _RESTS = (
     *("affected_rate", "affected_rate_low", "affected_rate_high", "other_rate"),
     *("excess_rate", "excess_rate_low", "excess_rate_high"),
-    *("p_value", "excess_people", "is_pain_point"),
+    *("p_value", "excess_people", "lost_revenue", "is_pain_point"),
 )
 
 
@@ -62,8 +62,10 @@ class PainPoints:
         it is compared with, `excess_rate` (the difference, -1 to 1) with
         `excess_rate_low` and `excess_rate_high` (Newcombe), `p_value` (adjusted after Benjamini and
         Hochberg over all rows; missing where too few people), `excess_people` (`excess_rate` x
-        `people`: how many more than elsewhere) and `is_pain_point`. Pain points first, the one
-        with the largest sure excess at the top.
+        `people`: how many more than elsewhere), `lost_revenue` (`excess_people` x what a journey
+        brings that goes on from there, in the project's currency; missing for low scores, and where
+        no event has a revenue) and `is_pain_point`. Pain points first, the one with the largest
+        sure excess at the top.
     silence : Timedelta
         How long nothing must follow for somebody to be lost.
     fewest : int
@@ -269,7 +271,10 @@ def _drop_offs(
     keys: tuple[str, ...],
     ended: str,
 ) -> str:
-    """Write the SQL that counts the people at each touchpoint, and whose journey ended there."""
+    """Write the SQL that counts the people at each touchpoint, and whose journey ended there.
+
+    `brought` is the revenue of the journeys that went on.
+    """
     is_conversion = "1 = 0" if conversion is None else f"event = {text(conversion)}"
     cut = f"""
         select *, coalesce(max(case when is_last = 1 then step_no end) over (
@@ -284,12 +289,14 @@ def _drop_offs(
     place = f"{listed(keys)}stage_no, touchpoint"
     return f"""
         select {place}, count(*) as people,
-            sum(case when is_converted = 0 then ends_here else 0 end) as affected
+            sum(case when is_converted = 0 then ends_here else 0 end) as affected,
+            sum(case when is_converted = 1 or ends_here = 0 then brought end) as brought
         from (
             select *, min(began) over (partition by customer_id, {place}) as first_began from (
                 select customer_id, began, {place}, max(is_last) as ends_here,
                     max(max(is_conversion)) over ({journey}) as is_converted,
-                    max(max(occurred_us)) over ({journey}) as ended_us
+                    max(max(occurred_us)) over ({journey}) as ended_us,
+                    sum(sum(case when {is_conversion} then revenue end)) over ({journey}) as brought
                 from ({cut}) as cut group by customer_id, began, {place}) as journeys
             where stage_no is not null and touchpoint is not null and {ended}) as known
         where began = first_began group by {place}"""
@@ -318,7 +325,7 @@ def _low_scores(
 
 def _compare(found: pd.DataFrame, alike: list[str], fewest: int) -> pd.DataFrame:
     """Compare each row with the other rows that are equal in the columns `alike`, together."""
-    table = found.astype({"people": "int64", "affected": "int64"})
+    table = found.astype({"people": "int64", "affected": "int64", "brought": "float64"})
     beside = table.groupby(alike)
     other_people = beside["people"].transform("sum") - table["people"]
     other_affected = beside["affected"].transform("sum") - table["affected"]
@@ -333,6 +340,8 @@ def _compare(found: pd.DataFrame, alike: list[str], fewest: int) -> pd.DataFrame
     enough = (table["people"] >= fewest) & (other_people >= fewest)
     table["p_value"] = benjamini_hochberg(pd.Series(difference_p_value(*sides)).where(enough))
     table["excess_people"] = table["excess_rate"] * table["people"]
+    went_on = (table["people"] - table["affected"]).where(lambda number: number > 0)
+    table["lost_revenue"] = table["excess_people"] * table["brought"] / went_on
     table["is_pain_point"] = (table["p_value"] <= FALSE_DISCOVERIES) & (table["excess_rate"] > 0)
     table["sure"] = table["excess_rate_low"] * table["people"]
     return table.sort_values(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -16,7 +17,7 @@ from cjkit.checks import CjkitError
 from cjkit.engine import Table, text
 from cjkit.events import Period
 from cjkit.experience.asking import during
-from cjkit.experience.emotion import emotion_sql
+from cjkit.experience.emotion import emotion_sql, stage_sql
 from cjkit.labels import MISSING, Language, display_name, format_number, format_percent, label
 from cjkit.plots.rates import draw_rates
 from cjkit.statistics import mean_interval, wilson_interval
@@ -46,11 +47,13 @@ class Themes:
         `text_language`, `theme` (its three strongest words), `answers` (texts of which it is the
         main theme), `customers` (people who wrote them), `share` of all texts of the language (0 to
         1) with `share_low` and `share_high` (Wilson), `emotion` (mean from -1 to 1 of those with a
-        score) with `emotion_low` and `emotion_high` (Student), `touchpoint` (where most of them
-        were written about) and `example` (the most typical text without figures, addresses and
+        score) with `emotion_low` and `emotion_high` (Student), `touchpoint` and `stage` (those that
+        most of them are about) and `example` (the most typical text without figures, addresses and
         names; empty unless it was asked for). Most frequent first within each language.
     texts : int
         The texts that were read, also those without a theme.
+    by : None
+        Themes are of everybody.
     sql : tuple of str
         The statement that drew the texts.
     method : str
@@ -59,13 +62,14 @@ class Themes:
 
     table: pd.DataFrame
     texts: int
+    by: None
     sql: tuple[str, ...]
     method: str = "TF-IDF of words and non-negative matrix factorisation"
 
     counts: ClassVar[dict[str, tuple[str, ...]]] = {
         "customers": (
             *("theme", "answers", "share", "share_low", "share_high"),
-            *("emotion", "emotion_low", "emotion_high", "touchpoint", "example"),
+            *("emotion", "emotion_low", "emotion_high", "touchpoint", "stage", "example"),
         )
     }
     formats: ClassVar[dict[str, str]] = {
@@ -115,7 +119,9 @@ def find_themes(
     *,
     themes: int = 8,
     most: int = 20_000,
+    fewest: int = 5,
     quotes: bool = False,
+    stage_of: Mapping[str, str] | None = None,
     period: Period | None = None,
     seed: int = 0,
 ) -> Themes:
@@ -135,10 +141,14 @@ def find_themes(
         How many themes to look for in a language; where it has fewer words, as many as these.
     most : int, default 20_000
         The most texts of a language, drawn by a hash of their ids.
+    fewest : int, default 5
+        The fewest people who write about a theme: the words of fewer may tell who they are.
     quotes : bool, default False
         Whether a typical text of each theme is shown, shortened, without figures, addresses and
         what stands before a title such as 様. Texts may name people in other ways: ask for quotes
         only where that is agreed.
+    stage_of : mapping from touchpoint to stage, optional
+        Which stage each touchpoint belongs to; without it stages are missing.
     period : Period, optional
         Only answers given in it count.
     seed : int, default 0
@@ -164,10 +174,10 @@ def find_themes(
             "or more."
         )
     sql = f"""
-        select feedback_id, customer_id, touchpoint, text, text_language, felt from (
+        select feedback_id, customer_id, touchpoint, stage, text, text_language, felt from (
             select *, row_number() over (partition by text_language
                 order by md5(feedback_id || {text(f" {seed}")}), feedback_id) as place
-            from (select feedback_id, customer_id, touchpoint, text,
+            from (select feedback_id, customer_id, touchpoint, text, {stage_sql(stage_of)} as stage,
                     coalesce(text_language, {text(MISSING)}) as text_language,
                     {emotion_sql()} as felt
                 from {feedback} as feedback
@@ -178,14 +188,14 @@ def find_themes(
         row
         for language, own in drawn.groupby("text_language")
         if len(own) >= _FEWEST_TEXTS
-        for row in _themes_of(str(language), own.reset_index(drop=True), themes, quotes)
+        for row in _themes_of(str(language), own.reset_index(drop=True), themes, fewest, quotes)
     ]
-    return Themes(pd.DataFrame(found, columns=_COLUMNS), len(drawn), (sql,))
+    return Themes(pd.DataFrame(found, columns=_COLUMNS), len(drawn), None, (sql,))
 
 
 _COLUMNS = [
     *("text_language", "theme", "answers", "customers", "share", "share_low", "share_high"),
-    *("emotion", "emotion_low", "emotion_high", "touchpoint", "example"),
+    *("emotion", "emotion_low", "emotion_high", "touchpoint", "stage", "example"),
 ]
 
 
@@ -195,7 +205,7 @@ def _words(written: str) -> list[str]:
 
 
 def _themes_of(
-    language: str, texts: pd.DataFrame, themes: int, quotes: bool
+    language: str, texts: pd.DataFrame, themes: int, fewest: int, quotes: bool
 ) -> list[dict[str, Any]]:
     """Return a row for each theme of the texts of one language, the most frequent first."""
     reader = TfidfVectorizer(analyzer=_words, min_df=max(2, len(texts) // 200), max_df=0.5)
@@ -213,7 +223,7 @@ def _themes_of(
     rows = []
     for place, words in enumerate(model.components_):
         own = texts[main == place]
-        if own.empty:
+        if own["customer_id"].nunique() < max(fewest, 1):
             continue
         typical = own.loc[own.index[strength[own.index, place].argmax()], "text"]
         felt = own["felt"].dropna().astype(float)
@@ -232,6 +242,7 @@ def _themes_of(
                 "emotion_low": max(float(mean_low), -1.0),
                 "emotion_high": min(float(mean_high), 1.0),
                 "touchpoint": own["touchpoint"].mode().get(0),
+                "stage": own["stage"].mode().get(0),
                 "example": _redacted(typical) if quotes else "",
             }
         )

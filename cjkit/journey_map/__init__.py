@@ -5,6 +5,7 @@ traced to the rows behind it. `notebooks/06_journey_map.ipynb` is the analysis t
 serves.
 """
 
-from cjkit.journey_map.cells import LANES, JourneyMap, draw_journey_map
+from cjkit.journey_map.cells import JourneyMap, draw_journey_map, read_comments
+from cjkit.journey_map.lanes import LANES
 
-__all__ = ["LANES", "JourneyMap", "draw_journey_map"]
+__all__ = ["LANES", "JourneyMap", "draw_journey_map", "read_comments"]

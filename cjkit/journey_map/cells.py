@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Protocol
+from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
 
-from cjkit.checks import CjkitError, unknown_name
+from cjkit.checks import CjkitError, one_of, unknown_name
+from cjkit.engine import Table
+from cjkit.journey_map import lanes as made
+from cjkit.journey_map.lanes import HIDDEN, LANES, Measured
 from cjkit.journey_map.page import write_map
 from cjkit.labels import (
     Language,
@@ -20,28 +24,22 @@ from cjkit.labels import (
     label,
 )
 
-LANES = ("touchpoints", "people", "emotion", "time", "pain_points", "moments")
-"""The lanes of the map, from top to bottom."""
-
-_COLUMNS = ["stage", "lane", "item", "measure", "value", "low", "high", "n"]
-_HIDDEN = "hidden "
-_DAY_US = 86_400_000_000
+_IN_WORDS, _MOST_WORDS = ("voice", "interviews"), 3
 
 
-class Measured(Protocol):
-    """A result of an analysis that can be a lane of the map."""
+Mask = Callable[[Any], Any]
 
-    @property
-    def table(self) -> pd.DataFrame:
-        """The figures, the column of `by` first where there is one."""
 
-    @property
-    def by(self) -> str | None:
-        """The column that the figures are split by."""
+@dataclass(frozen=True)
+class Parts:
+    """What a map is made of: the arguments of `draw_journey_map`, the notes read."""
 
-    @property
-    def sql(self) -> tuple[str, ...]:
-        """The statements that made the figures."""
+    measured: Mapping[str, Measured]
+    comments: pd.DataFrame | None
+    worth: float | None
+    before: JourneyMap | None
+    segment: str | None
+    most: int
 
 
 @dataclass(frozen=True)
@@ -63,10 +61,10 @@ class JourneyMap:
         Whom it shows; None: everybody.
     offline : frozenset of str
         The touchpoints that are not online.
-    made_of : mapping from str to result
-        The results that were passed in: a figure that is masked there is masked here.
-    most : int
-        The most items in a cell.
+    goal : str
+        What the company wants to reach.
+    parts : Parts
+        What it is made of: a figure that is masked there is masked here.
     sql : tuple of str
         The statements behind them.
     """
@@ -75,8 +73,8 @@ class JourneyMap:
     lanes: tuple[str, ...]
     segment: str | None
     offline: frozenset[str]
-    made_of: Mapping[str, Measured]
-    most: int
+    goal: str
+    parts: Parts
     sql: tuple[str, ...]
 
     formats: ClassVar[dict[str, str]] = {
@@ -86,9 +84,9 @@ class JourneyMap:
         "value": "number",
     }
 
-    def remade(self, mask: Callable[[Measured], Measured]) -> JourneyMap:
+    def remade(self, mask: Mask) -> JourneyMap:
         """Return the map with the figures that `mask` leaves of the results that it is made of."""
-        return replace(self, table=_compose(self.made_of, self.segment, self.most, mask))
+        return replace(self, table=_compose(self.parts, mask))
 
     @property
     def stages(self) -> list[str]:
@@ -143,6 +141,7 @@ class JourneyMap:
         return write_map(
             self.table,
             self.lanes,
+            goal=self.goal,
             name=self.name(language),
             finding=self.finding(language),
             offline=self.offline,
@@ -162,11 +161,22 @@ def draw_journey_map(
     emotion: Measured | None = None,
     pain_points: Measured | None = None,
     moments: Measured | None = None,
+    themes: Measured | None = None,
+    notes: Table | None = None,
+    comments: pd.DataFrame | None = None,
+    worth: float | None = None,
+    before: JourneyMap | None = None,
+    goal: str = "",
     segment: str | None = None,
     offline: Collection[str] = (),
     most: int = 5,
 ) -> JourneyMap:
     """Put results side by side as a journey map: stages across, what was measured down.
+
+    The lane of opportunities follows from pain points and moments: what would be gained if a
+    touchpoint lost no more people than those it is compared with, or if each bad experience had
+    been a good one. It is in revenue where all of it is known in revenue, else in people, and an
+    upper bound: pain points and moments are associations.
 
     Parameters
     ----------
@@ -179,12 +189,25 @@ def draw_journey_map(
     moments : result of `rank_moments`, optional
         The rows that are moments of truth are shown, each in the stage in which most people are at
         its touchpoint; `touchpoints` is needed for that.
+    themes : result of `find_themes` with `stage_of`, optional
+        What people write about, each theme in the stage of most of its texts.
+    notes : Table, optional
+        What people said in interviews: `stage`, `persona`, `kind`, `text`, `respondents`. It is
+        drawn unlike what is measured. With `segment` only notes of that persona, or of none.
+    comments : DataFrame, optional
+        What colleagues wrote beside the map: see `read_comments`.
+    worth : float, optional
+        What one conversion brings, for the gains of moments.
+    before : JourneyMap, optional
+        The map of an earlier time: its figures stand beside those of this one.
+    goal : str, optional
+        What the company wants to reach, to stand above the map.
     segment : str, optional
         One group of results that were measured with `by`.
     offline : collection of str
         The touchpoints that are not online.
     most : int, default 5
-        The most items in a cell.
+        The most items in a cell, and the most opportunities; of themes and notes three at most.
 
     Returns
     -------
@@ -196,142 +219,119 @@ def draw_journey_map(
         When a result is split and no `segment` is named, is not split and one is, has no such
         group, or `emotion` was not measured per stage.
     """
-    given = {
+    given: dict[str, Measured | None] = {
         "stages": stages,
         "touchpoints": touchpoints,
         "emotion": emotion,
         "pain_points": pain_points,
         "moments": moments,
+        "voice": themes,
     }
+    if notes is not None:
+        given["interviews"] = made.read_interviews(notes, segment)
     measured = {name: result for name, result in given.items() if result is not None}
+    parts = Parts(measured, comments, worth, before, segment, most)
+    shown = {*measured, "people", "time"}
+    shown |= {"opportunities"} if shown & {"pain_points", "moments"} else set()
+    shown |= {"comments"} if comments is not None else set()
     return JourneyMap(
-        table=_compose(measured, segment, most, lambda result: result),
-        lanes=tuple(lane for lane in LANES if lane in {*measured, "people", "time"}),
+        table=_compose(parts, lambda result: result),
+        lanes=tuple(lane for lane in LANES if lane in shown),
         segment=segment,
         offline=frozenset(offline),
-        made_of=measured,
-        most=most,
+        goal=goal,
+        parts=parts,
         sql=tuple(dict.fromkeys(text for result in measured.values() for text in result.sql)),
     )
 
 
-def _compose(
-    measured: Mapping[str, Measured],
-    segment: str | None,
-    most: int,
-    mask: Callable[[Measured], Measured],
-) -> pd.DataFrame:
+def _compose(parts: Parts, mask: Mask) -> pd.DataFrame:
     """Return the cells of the map; the figures that `mask` takes out of the results are missing."""
-    tables = {name: _of_segment(name, result, segment) for name, result in measured.items()}
+    tables = {}
+    for name, result in parts.measured.items():
+        table = result.table
+        if name != "interviews":
+            table = made.of_segment(name, result, parts.segment)
+        hidden = mask(result).table.isna() & result.table.notna()
+        tables[name] = table.join(hidden.add_prefix(HIDDEN))
     if "emotion" in tables and "touchpoint" in tables["emotion"]:
         raise CjkitError("emotion was measured per touchpoint: measure it with per='stage'.")
-    for name, result in measured.items():
-        hidden = mask(result).table.isna() & result.table.notna()
-        tables[name] = tables[name].join(hidden.add_prefix(_HIDDEN))
-    cells = [*_stage_cells(tables["stages"])]
     makers = {
-        "touchpoints": _touchpoint_cells,
-        "emotion": _emotion_cells,
-        "pain_points": _pain_cells,
+        "touchpoints": made.touchpoint_cells,
+        "emotion": made.emotion_cells,
+        "pain_points": made.pain_cells,
+        "voice": made.theme_cells,
+        "interviews": made.interview_cells,
     }
-    for name, make in makers.items():
-        if name in tables:
-            cells.append(make(tables[name]))
+    cells = made.stage_cells(tables["stages"])
+    cells += [make(tables[name]) for name, make in makers.items() if name in tables]
     if "moments" in tables:
-        cells.append(_moment_cells(tables["moments"], tables.get("touchpoints")))
-    table = _in_order(pd.concat(cells, ignore_index=True), list(tables["stages"]["stage"]), most)
-    table.loc[table.pop(_HIDDEN).astype(bool), ["value", "low", "high", "n"]] = np.nan
-    return table
+        cells.append(made.moment_cells(tables["moments"], tables.get("touchpoints")))
+    sides = (tables.get(name) for name in ("pain_points", "moments", "touchpoints"))
+    cells.append(made.opportunity_cells(*sides, worth=parts.worth, most=parts.most))
+    if parts.comments is not None:
+        cells.append(made.comment_cells(parts.comments))
+    table = _in_order(pd.concat(cells, ignore_index=True), tables["stages"]["stage"], parts.most)
+    is_hidden = table.pop(HIDDEN).eq(True)
+    table.loc[is_hidden, ["value", "low", "high", "n"]] = np.nan
+    if parts.before is None:
+        return table
+    before = parts.before.remade(mask)
+    return _in_order(made.with_previous(table, before.table), table["stage"].unique(), parts.most)
 
 
-def _of_segment(name: str, result: Measured, segment: str | None) -> pd.DataFrame:
-    """Return the rows of one group, or of everybody."""
-    if result.by is None:
-        if segment is None:
-            return result.table
-        raise CjkitError(
-            f"{name} was measured for everybody: measure it with `by` to map {segment!r}."
-        )
-    groups = result.table[result.table.columns[0]]
-    if segment is None:
-        known = ", ".join(map(repr, sorted(set(groups))))
-        raise CjkitError(f"{name} is split by {result.by!r}: choose segment= one of {known}.")
-    rows = result.table[groups == segment]
-    if rows.empty and name == "stages":
-        raise unknown_name("segment", segment, set(groups), where=name)
-    return rows
+def read_comments(path: str | Path) -> pd.DataFrame:
+    """Read what colleagues wrote beside a journey map from a CSV file in UTF-8.
+
+    Parameters
+    ----------
+    path : path
+        Its columns: `stage`, `comment`; then `owner`, `status` ('open' where it is empty,
+        'decided' or 'done') and `decision`.
+
+    Returns
+    -------
+    DataFrame
+        `stage`, `comment` (with the decision and the owner, where there are some), `status`.
+
+    Raises
+    ------
+    CjkitError
+        When there is no such file, it is no CSV in UTF-8, or a column or status is unknown.
+    """
+    try:
+        found = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    except (OSError, ValueError) as error:
+        raise CjkitError(f"The comments in {path} cannot be read: {error}.") from error
+    for name in ("stage", "comment"):
+        if name not in found:
+            raise unknown_name("column", name, set(found.columns), where=str(path))
+    for name in found.columns:
+        if name not in _COMMENT_COLUMNS:
+            raise unknown_name("column", name, _COMMENT_COLUMNS, where=str(path))
+    found = found.reindex(columns=_COMMENT_COLUMNS, fill_value="")
+    found["status"] = found["status"].replace("", "open")
+    for status in found["status"]:
+        one_of("status", status, _STATUSES)
+    found["comment"] += found["decision"].map(lambda words: f" → {words}" if words else "")
+    found["comment"] += found["owner"].map(lambda name: f" ({name})" if name else "")
+    return found[["stage", "comment", "status"]]
 
 
-def _cells(lane: str, rows: pd.DataFrame, measure: Any, columns: dict[str, str]) -> pd.DataFrame:
-    """Return rows of a result as cells; `columns` says which column becomes which."""
-    cells = pd.DataFrame({name: rows[source] for name, source in columns.items()}, rows.index)
-    flags = [f"{_HIDDEN}{source}" for source in columns.values()]
-    cells[_HIDDEN] = rows[[flag for flag in flags if flag in rows]].any(axis=1)
-    return cells.assign(lane=lane, measure=measure).reindex(columns=[*_COLUMNS, _HIDDEN])
+_COMMENT_COLUMNS = ["stage", "comment", "owner", "status", "decision"]
+_STATUSES = ("open", "decided", "done")
 
 
-def _stage_cells(table: pd.DataFrame) -> list[pd.DataFrame]:
-    """Return the cells of the lanes that are about whole stages."""
-    rows = table.assign(days=table["progress_p50_us"] / _DAY_US)
-    named = {"stage": "stage"}
-    rate = {
-        "value": "progress_rate",
-        "low": "progress_rate_low",
-        "high": "progress_rate_high",
-        "n": "known_customers",
-    }
-    return [
-        _cells("people", rows, "customers", {**named, "n": "customers"}),
-        _cells("people", rows.dropna(subset="progress_rate"), "progress_rate", {**named, **rate}),
-        _cells(
-            "time",
-            rows.dropna(subset="days"),
-            "days_to_progress",
-            {**named, "value": "days", "n": "progressed"},
-        ),
-    ]
-
-
-def _touchpoint_cells(table: pd.DataFrame) -> pd.DataFrame:
-    columns = {"stage": "stage", "item": "touchpoint", "value": "share"}
-    limits = {"low": "share_low", "high": "share_high", "n": "customers"}
-    return _cells("touchpoints", table, "share", {**columns, **limits})
-
-
-def _emotion_cells(table: pd.DataFrame) -> pd.DataFrame:
-    columns = {"stage": "stage", "value": "emotion", "low": "emotion_low"}
-    return _cells("emotion", table, "emotion", {**columns, "high": "emotion_high", "n": "answers"})
-
-
-def _pain_cells(table: pd.DataFrame) -> pd.DataFrame:
-    rows = table[table["is_pain_point"].astype(bool)]
-    columns = {"stage": "stage", "item": "touchpoint", "value": "excess_rate"}
-    limits = {"low": "excess_rate_low", "high": "excess_rate_high", "n": "people"}
-    return _cells("pain_points", rows, rows["symptom"], {**columns, **limits})
-
-
-def _moment_cells(table: pd.DataFrame, touchpoints: pd.DataFrame | None) -> pd.DataFrame:
-    """Return the moments of truth, each in the stage in which most people are there."""
-    if touchpoints is None:
-        raise CjkitError("moments need touchpoints: these say in which stage a moment is.")
-    rows = table[table["is_moment"].astype(bool)]
-    home = touchpoints.sort_values("customers", ascending=False, kind="stable")
-    stages = home.drop_duplicates("touchpoint").set_index("touchpoint")["stage"]
-    rows = rows[rows["touchpoint"].isin(stages.index)]
-    rows = rows.assign(stage=rows["touchpoint"].map(stages.to_dict()))
-    columns = {"stage": "stage", "item": "touchpoint", "value": "rate_gap"}
-    limits = {"low": "rate_gap_low", "high": "rate_gap_high", "n": "people"}
-    return _cells("moments", rows, "rate_gap", {**columns, **limits})
-
-
-def _in_order(cells: pd.DataFrame, stages: list[str], most: int) -> pd.DataFrame:
+def _in_order(cells: pd.DataFrame, stages: Iterable[str], most: int) -> pd.DataFrame:
     """Put the cells in the order of the map, and leave out what it has no room or stage for."""
-    cells = cells[cells["stage"].isin(stages)]
+    places = {stage: place for place, stage in enumerate(stages)}
+    cells = cells[cells["stage"].isin(places)]
     told = cells.loc[cells["n"] > 0, "stage"].unique()
     cells = cells[cells["stage"].isin(told)]
-    cells = cells[cells.groupby(["stage", "lane"]).cumcount() < most]
+    room = cells["lane"].map(dict.fromkeys(_IN_WORDS, min(most, _MOST_WORDS))).fillna(most)
+    cells = cells[cells.groupby(["stage", "lane"]).cumcount() < room]
     order = cells.assign(
-        stage_no=cells["stage"].map(stages.index), lane_no=cells["lane"].map(LANES.index)
+        stage_no=cells["stage"].map(places), lane_no=cells["lane"].map(LANES.index)
     )
     order = order.sort_values(["stage_no", "lane_no"], kind="stable", ignore_index=True)
-    return order[[*_COLUMNS, _HIDDEN]]
+    return order.drop(columns=["stage_no", "lane_no"])

@@ -10,11 +10,13 @@ from typing import Any
 
 import pandas as pd
 
+from cjkit.journey_map.lanes import COME_AND_GO
 from cjkit.labels import (
     NO_VALUE,
     Language,
     display_name,
     format_duration,
+    format_money,
     format_number,
     format_percent,
     format_signed,
@@ -33,6 +35,7 @@ def write_map(
     *,
     name: str,
     finding: str,
+    goal: str,
     offline: Collection[str],
     language: Language,
 ) -> str:
@@ -42,6 +45,8 @@ def write_map(
     screen reader reads too.
     """
     stages = list(dict.fromkeys(table["stage"]))
+    gains = table["value"].where(table["lane"] == "opportunities")
+    table = table.assign(rank=gains.rank(ascending=False, method="first").fillna(0).astype(int))
     heads = "".join(
         f'<div class="cjm-lane" style="--r:{row}" aria-hidden="true">{words}</div>'
         for row, words in enumerate((_words(f"lane.{lane}", language) for lane in lanes), 2)
@@ -65,12 +70,14 @@ def write_map(
         row = 2 + lanes.index("emotion")
         curve = f'<div class="cjm-curve" style="--r:{row}">{_write_curve(table, stages)}</div>'
     entered = table.loc[table["measure"] == "customers", "n"].max()
+    aim = f'<p class="cjm-goal">{_words("map_goal", language)} <b>{escape(goal)}</b></p>'
+    aim = aim if goal else ""
     size = label("map_size", language, people=format_number(entered, language))
     return (
         f"<style>{_style()}</style>"
         f'<div class="cjm" lang="{language}" role="group" aria-label="{escape(finding)}">'
         f'<div class="cjm-head"><span class="cjm-mark" aria-hidden="true">{escape(name[:1])}</span>'
-        f"<div><b>{escape(name)}</b><small>{escape(size)}</small></div>{_write_legend(language)}"
+        f"<div><b>{escape(name)}</b><small>{escape(size)}</small></div>{aim}{_write_legend(language)}"
         f'</div><div class="cjm-scroll" tabindex="0"><div class="cjm-grid" '
         f'style="--n:{max(len(stages), 1)}">{heads}{curve}{columns}</div></div></div>'
     )
@@ -128,14 +135,14 @@ def _write_people(cells: list[dict[Any, Any]], widest: float, language: Language
             share = 0.0 if pd.isna(cell["n"]) or not widest > 0 else cell["n"] / widest
             parts.append(
                 f'<div class="cjm-big" {_title(cell, language)}>'
-                f"{format_number(_known(cell['n']), language)}</div>"
+                f"{format_number(_known(cell['n']), language)}{_before(cell, language)}</div>"
                 f'<s class="cjm-bar"><s style="width:{100 * share:.0f}%"></s></s>'
             )
         else:
             rate = label("map_further", language, rate=_percent(cell["value"], language))
             parts.append(
                 f"<small {_title(cell, language)}>{escape(rate)}"
-                f"<em>{_limits(cell, language)}</em></small>"
+                f"<em>{_limits(cell, language)}</em>{_before(cell, language)}</small>"
             )
     return "".join(parts)
 
@@ -156,7 +163,8 @@ def _write_emotion(cell: dict[Any, Any], offline: Collection[str], language: Lan
     return (
         f'<div class="cjm-point cjm-{mood}{side}" {_title(cell, language, words)}>{whisker}'
         f'<i class="cjm-dot" style="top:{_at(value)}"></i>'
-        f'<b style="top:{_at(value)}">{format_signed(value, language)}</b></div>'
+        f'<b style="top:{_at(value)}">{format_signed(value, language)}'
+        f"{_before(cell, language)}</b></div>"
     )
 
 
@@ -164,23 +172,79 @@ def _write_time(cell: dict[Any, Any], offline: Collection[str], language: Langua
     value = None if pd.isna(cell["value"]) else cell["value"] * _DAY_US
     return (
         f'<div class="cjm-big" {_title(cell, language)}>'
-        f"{escape(format_duration(value, language))}</div>"
+        f"{escape(format_duration(value, language))}{_before(cell, language)}</div>"
     )
 
 
 def _write_pain(cell: dict[Any, Any], offline: Collection[str], language: Language) -> str:
     what = _words(f"symptom.{cell['measure']}", language)
     return (
-        f'<div class="cjm-chip cjm-pain" {_title(cell, language)}><b>{_item(cell, language)}</b>'
-        f"<span>{what} <em>{_points(cell['value'], language)}</em></span></div>"
+        f'<div class="cjm-chip cjm-pain{_gone(cell)}" {_title(cell, language)}>'
+        f"<b>{_item(cell, language)}</b>"
+        f"<span>{what} <em>{_points(cell['value'], language)}</em></span>"
+        f"{_before(cell, language)}</div>"
     )
 
 
 def _write_moment(cell: dict[Any, Any], offline: Collection[str], language: Language) -> str:
     return (
-        f'<div class="cjm-chip cjm-moment" {_title(cell, language)}>'
-        f"<b>★ {_item(cell, language)}</b><em>{_points(cell['value'], language)}</em></div>"
+        f'<div class="cjm-chip cjm-moment{_gone(cell)}" {_title(cell, language)}>'
+        f"<b>★ {_item(cell, language)}</b><em>{_points(cell['value'], language)}</em>"
+        f"{_before(cell, language)}</div>"
     )
+
+
+def _write_gain(cell: dict[Any, Any], offline: Collection[str], language: Language) -> str:
+    gain = escape(_FIGURES[cell["measure"]](cell["value"], language))
+    return (
+        f'<div class="cjm-chip cjm-gain" {_title(cell, language)}><b>'
+        f"<i>{cell['rank']}</i> {_item(cell, language)}</b><em>{gain}</em></div>"
+    )
+
+
+def _write_theme(cell: dict[Any, Any], offline: Collection[str], language: Language) -> str:
+    value = cell["value"]
+    mood = "unsure" if pd.isna(value) else "good" if cell["low"] > 0 else "bad"
+    mood = "unsure" if not pd.isna(value) and cell["low"] <= 0 <= cell["high"] else mood
+    words = _words(f"mood.{mood}", language)
+    return (
+        f'<div class="cjm-theme cjm-{mood}" {_title(cell, language, words)}>'
+        f'<i class="cjm-dot"></i><span>{escape(cell["item"])}</span></div>'
+    )
+
+
+def _write_note(cell: dict[Any, Any], offline: Collection[str], language: Language) -> str:
+    """Write what an interview said: a slip of paper, so that nobody takes it for a measure."""
+    return (
+        f'<div class="cjm-note" {_title(cell, language)}>'
+        f"<small>{_words('measure.' + cell['measure'], language)}</small>"
+        f"<q>{escape(cell['item'])}</q></div>"
+    )
+
+
+def _write_comment(cell: dict[Any, Any], offline: Collection[str], language: Language) -> str:
+    return (
+        f'<div class="cjm-comment"><small>{_words("measure." + cell["measure"], language)}</small>'
+        f"<span>{escape(cell['item'])}</span></div>"
+    )
+
+
+def _before(cell: dict[Any, Any], language: Language) -> str:
+    """Write what a figure was in the earlier map, where there is one."""
+    if "previous" not in cell:
+        return ""
+    if pd.isna(cell["previous"]):
+        is_new = cell["lane"] in COME_AND_GO and not pd.isna(cell["n"])
+        return f'<small class="cjm-was">{_words("map_new", language)}</small>' if is_new else ""
+    was = _FIGURES[cell["measure"]](cell["previous"], language)
+    term = "map_gone" if _gone(cell) else "map_before"
+    return f'<small class="cjm-was">{escape(label(term, language, value=was))}</small>'
+
+
+def _gone(cell: dict[Any, Any]) -> str:
+    """Return the class of a pain point or moment that only the earlier map has."""
+    was_found = cell["lane"] in COME_AND_GO and not pd.isna(cell.get("previous"))
+    return " cjm-gone" if was_found and pd.isna(cell["value"]) else ""
 
 
 _WRITERS = {
@@ -189,6 +253,10 @@ _WRITERS = {
     "time": _write_time,
     "pain_points": _write_pain,
     "moments": _write_moment,
+    "opportunities": _write_gain,
+    "voice": _write_theme,
+    "interviews": _write_note,
+    "comments": _write_comment,
 }
 
 
@@ -257,7 +325,7 @@ def _title(cell: dict[Any, Any], language: Language, *more: str) -> str:
     said = [label(f"measure.{measure}", language)]
     if pd.isna(cell["n"]):
         said.append(label("map_hidden", language))
-    elif measure == "customers":
+    elif cell["lane"] == "interviews" or measure == "customers":
         said.append(n)
     else:
         figure = _FIGURES[measure](cell["value"], language)
@@ -295,6 +363,14 @@ def _days(value: Any, language: Language) -> str:
     return format_duration(None if pd.isna(value) else value * _DAY_US, language)
 
 
+def _count(value: Any, language: Language) -> str:
+    return format_number(_known(value), language, digits=0)
+
+
+def _money(value: Any, language: Language) -> str:
+    return format_money(_known(value), language)
+
+
 _FIGURES: dict[str, Callable[[Any, Language], str]] = {
     "share": _percent,
     "progress_rate": _percent,
@@ -303,6 +379,10 @@ _FIGURES: dict[str, Callable[[Any, Language], str]] = {
     "drop_off": _points,
     "low_score": _points,
     "rate_gap": _points,
+    "customers": _count,
+    "theme": _emotion,
+    "gained_people": _count,
+    "gained_revenue": _money,
 }
 
 
