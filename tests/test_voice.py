@@ -151,13 +151,15 @@ def test_quotes_are_without_names_figures_and_addresses():
         assert private not in quote
 
 
-def test_themes_of_few_people_are_hidden():
+def test_themes_of_few_people_are_left_out():
     texts = ["配送 遅延"] * 100 + ["店員 説明"] * 3
-    found = mask(find_themes(answers(texts, np.zeros(103)), themes=2, quotes=True), 5)
-    hidden = found.table[found.table["customers"].isna()]
-    assert len(hidden) == 1
-    assert hidden[["theme", "answers", "share", "example"]].isna().all(axis=None)
-    assert found.plot().get_title()
+    for fewest, themes in ((5, {"遅延"}), (3, {"遅延", "説明"})):
+        found = find_themes(answers(texts, np.zeros(103)), themes=2, quotes=True, fewest=fewest)
+        assert {
+            word for word in ("遅延", "説明") if word in " ".join(found.table["theme"])
+        } == themes
+        assert mask(found, fewest).table["customers"].notna().all()
+    assert found.texts == 103
 
 
 @pytest.mark.parametrize("texts", [[], ["短い"] * 10, ["ああああ"] * 60, ["同一 同一"] * 60])
