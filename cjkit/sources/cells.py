@@ -6,12 +6,14 @@ import csv
 import datetime
 import re
 import shutil
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
+import pandas as pd
 from python_calamine import CalamineError, CalamineWorkbook
 
 from cjkit.checks import CjkitError, unknown_name
@@ -23,6 +25,8 @@ from cjkit.sources.mapping import FileRule
 
 LONGEST_LINE = 16_000_000
 """The longest record that can be read, in bytes."""
+MOST_LINES = 200
+"""The most lines that a record of a damaged file may have."""
 
 
 def open_csv(
@@ -78,6 +82,27 @@ class _CsvTable:
     width: int
     skip: int
     first: int
+
+    @property
+    def _cell(self) -> tuple[str, str]:
+        """The patterns of what divides cells, and of a cell: quoted, or without a quote at first.
+
+        Spaces may stand before the quote, as the engine has it.
+        """
+        divide = re.escape(self.delimiter)
+        return divide, f' *(?:"[^"]*(?:""[^"]*)*" *|(?:[^ "{divide}\\r\\n][^{divide}\\r\\n]*)?)'
+
+    @property
+    def shape(self) -> str:
+        """The pattern of a record that has all cells."""
+        divide, cell = self._cell
+        return f"{cell}(?:{divide}{cell}){{{self.width - 1}}}"
+
+    @property
+    def open_shape(self) -> str:
+        """The pattern of the beginning of a record, up to within a quoted cell."""
+        divide, cell = self._cell
+        return f'(?:{cell}{divide}){{0,{self.width - 1}}} *"[^"]*(?:""[^"]*)*'
 
     @property
     def cells(self) -> list[str]:
@@ -158,54 +183,32 @@ def _repair(
 ) -> Reading:
     """Read a CSV file with damaged rows: tell the good records from the bad, and number both.
 
-    A line that has all cells, and no quote that another line might close, is a record. Other
-    neighbours are put together while a quote is open; what then has all cells is a record of
-    several lines. What has not falls apart again into lines, of which those that have all cells are
-    records and the others unreadable, each by itself: one stray quote never swallows the rows after
-    it.
+    A line that has all cells, and no quote that another line might close, is a record. The others
+    are put together by `_put_together`.
     """
     whole = _plain_lines(table.path, workspace / "lines")
     mark = _absent_character(whole)
-    divide = re.escape(table.delimiter)
-    cell = f' *(?:"(?:[^"]|"")*" *|(?:[^ "{divide}\\r\\n][^{divide}\\r\\n]*)?)'
-    shape = text(f"{cell}(?:{divide}{cell}){{{table.width - 1}}}")
     lines = (
         f"read_csv({text(str(whole))}, header = false, auto_detect = false, delim = {text(mark)}, "
         f"quote = '', escape = '', columns = {{'line': 'varchar'}}, max_line_size = {LONGEST_LINE})"
     )
+    # The only cell of a blank line is missing: only within quotes it is anything.
     engine.materialize(
         "damaged lines",
-        f"""select *, coalesce(regexp_full_match(line, {shape}, 's'), false) as is_whole,
-            length(line) - length(replace(line, '"', '')) as quotes
-        from (select row_number() over () as line_no, line from {lines}) as numbered
+        f"""select *, regexp_full_match(line, {text(table.shape)}, 's') and line <> ''
+                and (length(line) - length(replace(line, '"', ''))) % 2 = 0 as is_whole
+        from (select row_number() over () as line_no, coalesce(line, '') as line from {lines})
         where line_no > {table.skip}""",
     )
+    others = engine.batches(
+        'select line_no, line from "damaged lines" where not is_whole order by line_no'
+    )
+    engine.write_table("damaged others", _frames(_put_together(_rows(others), table)))
     engine.materialize(
         "damaged records",
-        f"""with part as (
-            select *, line_no - row_number() over (order by line_no) as run
-            from "damaged lines" where not is_whole or quotes % 2 = 1),
-        quoted as (
-            select *, sum(quotes) over (partition by run order by line_no
-                rows between unbounded preceding and 1 preceding) as quotes_before
-            from part),
-        begun as (
-            select *, sum(case when coalesce(quotes_before, 0) % 2 = 0 then 1 else 0 end) over (
-                partition by run order by line_no rows unbounded preceding) as record
-            from quoted),
-        joined as (
-            select run, record, min(line_no) as line_no,
-                string_agg(coalesce(line, ''), chr(10) order by line_no) as line
-            from begun group by run, record),
-        repaired as (
-            select *, regexp_full_match(line, {shape}, 's') and line <> '' as is_whole from joined),
-        found as (
-            select line_no, line, is_whole from "damaged lines" where is_whole and quotes % 2 = 0
-            union all select line_no, line, is_whole from repaired where is_whole
-            union all select begun.line_no, begun.line, begun.is_whole
-                from begun join repaired using (run, record)
-                where not repaired.is_whole and begun.line is not null)
-        select row_number() over (order by line_no) as record_no, * from found order by line_no""",
+        """select row_number() over (order by line_no) as record_no, *
+        from (select * from "damaged lines" where is_whole union all from "damaged others")
+        order by line_no""",
     )
     good = workspace / "good"
     engine.run(
@@ -234,6 +237,55 @@ def _repair(
             for line_no in bad["line_no"]
         ),
     )
+
+
+def _put_together(
+    lines: Iterator[tuple[int, str]], table: _CsvTable
+) -> Iterator[tuple[int, str, bool]]:
+    """Yield records, and lines that are none: the number of the first line, the text, which it is.
+
+    While a quote is open, a line goes on in its neighbour; what then has all cells is a record of
+    several lines. A line that leads to none is unreadable, by itself: one stray quote never
+    swallows the rows after it.
+    """
+    is_whole = re.compile(table.shape, re.DOTALL).fullmatch
+    is_open = re.compile(table.open_shape, re.DOTALL).fullmatch
+    held = deque(islice(lines, MOST_LINES))
+    while held:
+        number, found = held[0]
+        taken = 1
+        while is_open(found) and taken < len(held) and held[taken][0] == number + taken:
+            found += "\n" + held[taken][1]
+            taken += 1
+        if is_record := bool(found and is_whole(found)):
+            yield number, found, is_record
+        else:
+            found, taken = held[0][1], 1
+            if found:
+                yield number, found, is_record
+        for _ in range(taken):
+            held.popleft()
+        held.extend(islice(lines, taken))
+
+
+def _rows(batches: Iterator[pd.DataFrame]) -> Iterator[tuple[int, str]]:
+    for batch in batches:
+        yield from zip(batch["line_no"].tolist(), batch["line"].tolist(), strict=True)
+
+
+def _frames(rows: Iterator[tuple[int, str, bool]]) -> Iterator[pd.DataFrame]:
+    while True:
+        batch = list(islice(rows, 100_000))
+        numbers, lines, whole = zip(*batch, strict=True) if batch else ((), (), ())
+        yield pd.DataFrame(
+            {
+                "line_no": pd.Series(numbers, dtype="int64"),
+                "line": pd.Series(lines, dtype="str"),
+                "is_whole": pd.Series(whole, dtype="bool"),
+            }
+        )
+        if not batch:
+            return
 
 
 def _plain_lines(path: Path, copy: Path) -> Path:
