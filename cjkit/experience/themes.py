@@ -217,7 +217,9 @@ def _themes_of(
     if number < 2:
         return []
     model = NMF(number, init="nndsvda", max_iter=400, tol=1e-3)
-    strength = model.fit_transform(weights)
+    # What is left of a perfect fit may come out a hair below 0, whose root the library takes.
+    with np.errstate(invalid="ignore"):
+        strength = model.fit_transform(weights)
     names = reader.get_feature_names_out()
     main = np.where(strength.max(axis=1) > 0, strength.argmax(axis=1), -1)
     rows = []
