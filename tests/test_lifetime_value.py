@@ -101,6 +101,14 @@ def test_histories_and_scores_agree_with_one_customer_at_a_time(shop):
     assert value.total.low < value.total.value < value.total.high
 
 
+def test_many_lines_are_grouped_by_ranges_of_customers(shop, monkeypatch):
+    whole = read_histories(shop, until="2025-06-01", then=datetime.date(2025, 9, 1))
+    monkeypatch.setattr("cjkit.lifetime_value.histories.LINES_AT_ONCE", 700)
+    parted = read_histories(shop, until="2025-06-01", then=datetime.date(2025, 9, 1))
+    assert parted.sql[0].count("union all") >= 3
+    pd.testing.assert_frame_equal(parted.table, whole.table)
+
+
 def test_the_unit_of_time_changes_alpha_and_no_forecast(shop):
     histories = read_histories(shop)
     weeks, days = (fit_purchases(histories, unit=unit, prior_sd=None) for unit in ("1W", "1D"))

@@ -7,38 +7,28 @@ one day are one purchase. Guests (rows without a customer) have no history.
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import pandas as pd
 
 from cjkit.checks import CjkitError
 from cjkit.engine import Table, text
-from cjkit.labels import Language, format_number, label
-from cjkit.privacy import min_cell
+from cjkit.labels import Language, label
 from cjkit.statistics import Floats
+
+LINES_AT_ONCE = 5_000_000
 
 
 @dataclass(frozen=True)
 class Obstacle:
-    """Why the data cannot answer: a term of the words, and the figures that it names.
-
-    `people` are counts of customers, of which readers see no small one.
-    """
+    """Why the data cannot answer: a term of the words, and the figures that it names."""
 
     term: str
-    values: Mapping[str, object] = field(default_factory=dict)
-    people: Mapping[str, int] = field(default_factory=dict)
+    values: dict[str, object]
 
     def words(self, language: Language) -> str:
         """Return the sentence that readers see."""
-        counted = {
-            name: label("fewer_than", language, people=min_cell())
-            if 0 < count < min_cell()
-            else format_number(count, language)
-            for name, count in self.people.items()
-        }
-        return label(self.term, language, **self.values, **counted)
+        return label(self.term, language, **self.values)
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,7 +129,8 @@ def read_histories(
 def _customers_sql(orders: Table, until: datetime.date, then: datetime.date) -> str:
     """Write the SQL of one row for each customer who bought before `until`."""
     start = day(until)
-    return f"""
+    parts = [
+        f"""
         select customer_id, min(local_date) as first_day,
             max(case when local_date < {start} then local_date end) as last_day,
             count(case when local_date < {start} then 1 end) - 1 as repeats,
@@ -148,20 +139,46 @@ def _customers_sql(orders: Table, until: datetime.date, then: datetime.date) -> 
                 then revenue else 0 end), 0) as repeat_spend,
             count(case when local_date >= {start} then 1 end) as later_purchases,
             sum(case when local_date >= {start} then revenue else 0 end) as later_spend
-        from ({purchase_days_sql(orders, then)}) as days
+        from ({purchase_days_sql(orders, then, only)}) as days
         group by customer_id
         having min(local_date) < {start}"""
+        for only in _ranges(orders)
+    ]
+    return " union all ".join(parts)
 
 
-def purchase_days_sql(orders: Table, until: datetime.date) -> str:
+def purchase_days_sql(orders: Table, until: datetime.date, only: str = "") -> str:
     """Write the SQL of one row for each purchase day of each customer before `until`."""
     return f"""
         select customer_id, local_date, coalesce(sum(revenue), 0) as revenue,
             row_number() over (partition by customer_id order by local_date) as purchase_no
         from {orders}
         where customer_id is not null and not coalesce(is_return, false)
-            and local_date < {day(until)}
+            and local_date < {day(until)}{only}
         group by customer_id, local_date"""
+
+
+def _ranges(orders: Table) -> list[str]:
+    """Part the customers into ranges that an engine can group without its disk; mostly one.
+
+    Where a range begins is seen from the customers of a few days, in the engine's own order.
+    """
+    parts = orders.count() // LINES_AT_ONCE + 1
+    if parts == 1:
+        return [""]
+    span = orders.engine.query(
+        f"select min(local_date) as first_day, max(local_date) as last_day from {orders}"
+    )
+    days = pd.date_range(span["first_day"].iloc[0], span["last_day"].iloc[0], periods=8)
+    some = ", ".join(sorted({day(one.date()) for one in days}))
+    seen = orders.engine.query(
+        f"select distinct customer_id from {orders}"
+        f" where customer_id is not null and local_date in ({some}) order by customer_id"
+    )["customer_id"]
+    cuts = [text(seen.iloc[len(seen) * k // parts]) for k in range(1, parts) if len(seen)]
+    since = ["", *(f" and customer_id >= {cut}" for cut in cuts)]
+    until = [*(f" and customer_id < {cut}" for cut in cuts), ""]
+    return [low + high for low, high in zip(since, until, strict=True)]
 
 
 def day(value: datetime.date) -> str:

@@ -19,6 +19,8 @@ from cjkit.statistics import Floats
 
 DRAWS = 1_000
 MOST_SIMULATED = 1_000
+DRAWS_OF_GROUPS = 400
+MOST_SIMULATED_OF_GROUPS = 300
 Places = NDArray[np.intp]
 
 
@@ -71,7 +73,8 @@ def simulate_totals(
     discounted = purchases.fitted.discounted_purchases(step, steps, rate, *history)
     exact = _sums(expected, _worth(discounted, money, history[0], spent), group_of, weights)
 
-    places = _sample(weights, group_of, rng)
+    most = MOST_SIMULATED if groups is None else MOST_SIMULATED_OF_GROUPS
+    places = _sample(weights, group_of, most, rng)
     group_of = group_of[places]
     scale = np.bincount(groups, weights)[:, None] if groups is not None else weights.sum()
     scale = scale / np.bincount(group_of)[:, None]
@@ -81,8 +84,9 @@ def simulate_totals(
     kept = np.divide(discounted, expected, where=expected > 0, out=np.ones_like(expected))
     centre = _sums(expected, _worth(discounted, money, history[0], spent), group_of)
 
-    totals = np.empty((DRAWS, *exact.shape))
-    for place, (model, drawn) in enumerate(_draw_models(purchases, spend, rng)):
+    draws = DRAWS if groups is None else DRAWS_OF_GROUPS
+    totals = np.empty((draws, *exact.shape))
+    for place, (model, drawn) in enumerate(_draw_models(purchases, spend, draws, rng)):
         bought = model.simulate(horizon, 1, *history, rng)[:, 0]
         brought = np.full(len(bought), np.nan)
         if drawn is not None:
@@ -126,27 +130,27 @@ def _worth(purchases: Floats, money: SpendModel | None, repeats: Floats, spent: 
     return purchases * money.expected_spend(repeats, spent)
 
 
-def _sample(weights: Floats, group_of: Places, rng: np.random.Generator) -> Places:
+def _sample(weights: Floats, group_of: Places, most: int, rng: np.random.Generator) -> Places:
     """Return the place of each customer's history, or of a sample of a group that is large."""
     sampled = []
     for group in range(int(group_of.max(initial=0)) + 1):
         places = np.flatnonzero(group_of == group)
         own = weights[places]
-        if own.sum() <= MOST_SIMULATED:
+        if own.sum() <= most:
             sampled.append(np.repeat(places, own.astype(int)))
         else:
-            sampled.append(rng.choice(places, MOST_SIMULATED, p=own / own.sum()))
+            sampled.append(rng.choice(places, most, p=own / own.sum()))
     return np.concatenate(sampled)
 
 
 def _draw_models(
-    purchases: PurchaseFit, spend: SpendFit | None, rng: np.random.Generator
+    purchases: PurchaseFit, spend: SpendFit | None, draws: int, rng: np.random.Generator
 ) -> list[tuple[PurchaseModel, SpendModel | None]]:
     """Draw the models from the uncertainty of their parameters."""
     assert purchases.estimate is not None  # the caller has asked `fitted` for it
-    models = [make_model(v, purchases.model) for v in purchases.estimate.draws(DRAWS, rng)]
+    models = [make_model(v, purchases.model) for v in purchases.estimate.draws(draws, rng)]
     if spend is None or spend.estimate is None:
         return [(model, None) for model in models]
     # A draw whose mean is infinite says nothing of money: others stand in for it.
-    drawn = [make_spend_model(v) for v in spend.estimate.draws(4 * DRAWS, rng) if v[1] > 1]
+    drawn = [make_spend_model(v) for v in spend.estimate.draws(4 * draws, rng) if v[1] > 1]
     return [(model, drawn[place % len(drawn)]) for place, model in enumerate(models)]

@@ -18,7 +18,6 @@ from cjkit.lifetime_value.purchases import PurchaseFit
 from cjkit.lifetime_value.simulation import DRAWS, UNKNOWN, Interval, simulate_totals
 from cjkit.lifetime_value.spend import SpendFit
 from cjkit.plots.columns import draw_columns
-from cjkit.privacy import Relation, Totals
 
 MONTH = pd.Timedelta(days=365.25) / 12
 
@@ -50,7 +49,8 @@ class Value:
     until : date
     scores : Table or None
         On the engine, one row for each customer: `customer_id`, `repeats`, `first_day`, `last_day`,
-        `spend` so far (before returns), `expected_purchases`, `churn_risk`, `expected_spend` (of a
+        `spend` so far (before returns), `first_quarter` ('2026 Q1'), `expected_purchases`,
+        `churn_risk`, `expected_spend` (of a
         purchase day, before returns), `predicted_value`, and `value_if_recent`: what it would be
         had a repeat customer's last purchase been on the last day.
     purchase_fit : PurchaseFit
@@ -70,7 +70,6 @@ class Value:
             "churn_risk",
         )
     }
-    adds_up: ClassVar[tuple[Relation, ...]] = (Totals("customers"),)
 
     table: pd.DataFrame
     customers: int
@@ -250,9 +249,14 @@ def _scores_sql(customers: Table, scored: Table, spend: SpendFit, worth: float) 
         f"{money.p!r} * ({money.v!r} + customers.repeat_spend)"
         f" / ({money.p!r} * customers.repeats + {money.q - 1!r})"
     )
+    first = "cast(customers.first_day as varchar)"
+    month = f"cast(substr({first}, 6, 2) as int)"
+    number = f"cast(cast(floor(({month} + 2) / 3.0) as int) as varchar)"
+    quarter = f"substr({first}, 1, 4) || ' Q' || {number}"
     return f"""
         select customers.customer_id, customers.repeats, customers.first_day, customers.last_day,
-            customers.spend, scored.expected_purchases, scored.churn_risk,
+            customers.spend, {quarter} as first_quarter, scored.expected_purchases,
+            scored.churn_risk,
             {expected_spend} as expected_spend,
             {worth!r} * scored.discounted * {expected_spend} as predicted_value,
             {worth!r} * scored.if_recent * {expected_spend} as value_if_recent

@@ -1,0 +1,354 @@
+"""Who stays under contract: survival as counted, and the model that carries it on."""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from cjkit.checks import CjkitError, parse_duration, unknown_name
+from cjkit.engine import Table, text
+from cjkit.events import split_by
+from cjkit.labels import Language, display_name, format_number, format_percent, label
+from cjkit.lifetime_value.clock import number_days
+from cjkit.lifetime_value.estimation import Estimate
+from cjkit.lifetime_value.histories import Obstacle, day, end_of
+from cjkit.lifetime_value.life_table import compare_survival, survive
+from cjkit.lifetime_value.purchases import PARAMETER_FORMATS, check_prior, describe
+from cjkit.lifetime_value.renewal_model import RenewalModel, estimate_renewals
+from cjkit.plots.lines import Line, draw_lines
+
+FEWEST_LOST = 50
+SURVIVAL = ("survival_rate", "survival_rate_low", "survival_rate_high")
+NO_CONTRACT = Obstacle("no_contract", {})
+
+
+@dataclass(frozen=True)
+class Survival:
+    """How many customers are still under contract, by time since it began.
+
+    Attributes
+    ----------
+    table : DataFrame, one row for each period since (and each group of `by`)
+        `group`, `period_no` (complete periods since the contract began), `at_risk` (customers
+        under contract at its beginning and observed since), `lost` and `censored` in it (last
+        seen under contract), `survival_rate` at its end (Kaplan-Meier, to the day; 0 to 1) with its
+        interval.
+    period : Timedelta
+    until : date
+    by : str or None
+    p_value : float
+        Of the log-rank test that all groups stay alike; missing without groups.
+    obstacle : Obstacle or None
+        Why there is nothing to count: nobody is under contract.
+    sql : tuple of str
+    """
+
+    counts: ClassVar[dict[str, tuple[str, ...]]] = {"at_risk": ("lost", "censored", *SURVIVAL)}
+    formats: ClassVar[dict[str, str]] = {"group": "attribute"}
+
+    table: pd.DataFrame
+    period: pd.Timedelta
+    until: datetime.date
+    by: str | None
+    p_value: float
+    obstacle: Obstacle | None
+    sql: tuple[str, ...]
+
+    def finding(self, language: Language = "en") -> str:
+        """Say how many stay for how long or, of groups, whether they differ."""
+        if self.obstacle is not None:
+            return self.obstacle.words(language)
+        if self.by is not None:
+            term = "finding_survival_differs" if self.p_value < 0.05 else "finding_survival_alike"
+            return label(term, language, p=format_number(self.p_value, language, digits=3))
+        rows = self.table[self.table["at_risk"] >= self.table["at_risk"].iloc[0] / 10]
+        row = rows.iloc[-1]
+        return label(
+            "finding_survival",
+            language,
+            periods=format_number(row["period_no"], language),
+            days=format_number(self.period / pd.Timedelta(days=1), language, digits=1),
+            rate=format_percent(row["survival_rate"], language),
+            low=format_percent(row["survival_rate_low"], language),
+            high=format_percent(row["survival_rate_high"], language),
+            customers=format_number(self.table["at_risk"].iloc[0], language),
+        )
+
+    def plot(self, *, ax: Axes | None = None, language: Language = "en") -> Axes:
+        """Draw survival with its interval, a line for each group."""
+        lines = [
+            Line(
+                np.r_[0, rows["period_no"]],
+                np.r_[1, rows["survival_rate"]],
+                display_name(name, (self.by or "").split(".")[-1], language)
+                if self.by
+                else label("survival_rate", language),
+                low=np.r_[1, rows["survival_rate_low"]],
+                high=np.r_[1, rows["survival_rate_high"]],
+            )
+            for name, rows in self.table.groupby("group", sort=False)
+        ]
+        ax = draw_lines(lines, write=lambda rate: format_percent(rate, language, digits=0), ax=ax)
+        ax.set(
+            xlabel=label("periods_of_contract", language),
+            title=label("survival_rate", language),
+            ylim=(0, 1.02),
+        )
+        return ax
+
+
+def measure_survival(
+    events: Table,
+    *,
+    start: str | None,
+    end: str | None,
+    period: str | pd.Timedelta = "30D",
+    by: str | None = None,
+    until: str | datetime.date | None = None,
+) -> Survival:
+    """Measure how long customers stay under contract, from their first `start` to their `end`.
+
+    A customer's contract begins on the local day of their first event `start` and is lost on that
+    of the first event `end` at or after it; without one it is censored on the day before `until`.
+    A contract begun anew is not counted. Day 0 is the day it begins; a loss on day D is one of
+    period D / period, rounded up (of the first on day 0).
+
+    Parameters
+    ----------
+    events : Table
+        Reads `customer_id`, `event`, `occurred_us`, `local_date`.
+    start, end : str or None
+        The events. None, as in a project whose customers have no contract, gives an empty result
+        that says so.
+    period : str or Timedelta, default '30D'
+        The length of a renewal period, in whole days.
+    by : str, optional
+        A column of customers, or `table.column` of a saved table.
+    until : str or date, optional
+        The day after the last day observed; default the day after the last event.
+
+    Returns
+    -------
+    Survival
+
+    Raises
+    ------
+    CjkitError
+        When there is no such event or group, or `period` is no duration.
+    """
+    length = parse_duration(period, name="period")
+    last = end_of(events, until)
+    if start is None or end is None:
+        columns = ["group", "period_no", "at_risk", "lost", "censored", *SURVIVAL]
+        nothing = pd.DataFrame(columns=columns)
+        return Survival(nothing, length, last, by, float("nan"), NO_CONTRACT, ())
+    known = events.values("event")
+    for role, event in (("start", start), ("end", end)):
+        if event not in known:
+            raise unknown_name(role, event, known)
+    sql = _contracts_sql(events, start, end, by, last)
+    counted = events.engine.query(sql)
+    lost, censored = (
+        counted.pivot(index="days", columns="by_value", values=name).fillna(0).to_numpy(float)
+        for name in ("lost", "censored")
+    )
+    p_value = compare_survival(lost, censored)
+    tables = [_by_period(rows, length) for _, rows in counted.groupby("by_value", sort=False)]
+    table = pd.concat(tables, ignore_index=True)
+    return Survival(table, length, last, by, p_value, None, (sql,))
+
+
+def _contracts_sql(
+    events: Table, start: str, end: str, by: str | None, until: datetime.date
+) -> str:
+    """Write the SQL that counts contracts by group, days that they have lasted, and outcome."""
+    relation = split_by(events, by).relation if by else f"(select *, '' as by_value from {events})"
+    numbers = number_days(events, until)
+    return f"""
+        select by_value, coalesce(ended.day_no, 0) - began.day_no as days,
+            sum(case when ended.day_no is not null then 1 else 0 end) as lost,
+            sum(case when ended.day_no is null then 1 else 0 end) as censored
+        from (select customer_id, by_value, min(case when event = {text(start)}
+                    then local_date end) as began_on,
+                min(case when event = {text(end)} and occurred_us >= began_us
+                    then local_date end) as ended_on
+            from (select customer_id, by_value, event, local_date, occurred_us,
+                    min(case when event = {text(start)} then occurred_us end)
+                        over (partition by customer_id) as began_us
+                from {relation} as events
+                where event in ({text(start)}, {text(end)}) and local_date < {day(until)}) as marked
+            where began_us is not null
+            group by customer_id, by_value) as contracts
+        join {numbers} as began on contracts.began_on = cast(began.local_date as date)
+        left join {numbers} as ended on contracts.ended_on = cast(ended.local_date as date)
+        group by by_value, coalesce(ended.day_no, 0) - began.day_no
+        order by by_value, days"""
+
+
+def _by_period(counted: pd.DataFrame, length: pd.Timedelta) -> pd.DataFrame:
+    """Sum up one group's losses by period; survival is reckoned to the day."""
+    days = counted["days"].to_numpy(float)
+    at_risk, *survival = survive(counted["lost"], counted["censored"])
+    tenure = days / (length / pd.Timedelta(days=1))
+    periods = max(int(np.ceil(tenure.max())), 1)
+    # A loss on a renewal day belongs to the period that ends; who is last seen then completed it.
+    lost, censored = (
+        np.bincount(np.clip(place, 1, periods + 1).astype(int), counted[name], periods + 2)
+        for place, name in ((np.ceil(tenure), "lost"), (np.floor(tenure) + 1, "censored"))
+    )
+    gone = (lost + censored)[1 : periods + 1]
+    table = pd.DataFrame(
+        {
+            "group": counted["by_value"].iloc[0],
+            "period_no": np.arange(1, periods + 1),
+            "at_risk": (at_risk[0] - gone.cumsum() + gone).astype(int),
+            "lost": lost[1 : periods + 1].astype(int),
+            "censored": censored[1 : periods + 1].astype(int),
+        }
+    )
+    places = np.searchsorted(tenure, table["period_no"], side="right") - 1
+    for name, figures in zip(SURVIVAL, survival, strict=True):
+        table[name] = np.append(figures, 1.0)[places]  # -1: nobody lost or last seen yet
+    return table
+
+
+@dataclass(frozen=True)
+class RenewalFit:
+    """What `fit_renewals` estimated: how customers differ in leaving at a renewal.
+
+    Attributes
+    ----------
+    table : DataFrame, one row for each parameter
+        `parameter` (alpha, beta), `estimate`, `standard_error`, and the 95% interval
+        `estimate_low`, `estimate_high`. Empty where not fitted.
+    forecast : DataFrame, one row for each period of the observation
+        `period_no`, `at_risk`, `actual_survival` (Kaplan-Meier) and `predicted_survival`.
+    periods : int
+        The periods that the model has seen; the later ones are its back-test.
+    estimate : Estimate or None
+    obstacle : Obstacle or None
+    method : str
+    sql : tuple of str
+    """
+
+    formats: ClassVar[dict[str, str]] = PARAMETER_FORMATS
+
+    table: pd.DataFrame
+    forecast: pd.DataFrame
+    periods: int
+    estimate: Estimate | None
+    obstacle: Obstacle | None
+    method: str
+    sql: tuple[str, ...]
+
+    @property
+    def fitted(self) -> RenewalModel:
+        """The model with its parameters; its time is in periods."""
+        if self.estimate is None:
+            reason = self.obstacle.words("en") if self.obstacle is not None else ""
+            raise CjkitError(f"The renewal model is not fitted. {reason}")
+        return RenewalModel(*map(float, self.estimate.values))
+
+    def finding(self, language: Language = "en") -> str:
+        """Say what was forecast of the periods held out, and what happened."""
+        if self.obstacle is not None:
+            return self.obstacle.words(language)
+        row = self.forecast.iloc[-1]
+        return label(
+            "finding_renewals",
+            language,
+            seen=format_number(self.periods, language),
+            last=format_number(row["period_no"], language),
+            actual=format_percent(row["actual_survival"], language),
+            predicted=format_percent(row["predicted_survival"], language),
+            ahead=12,
+            periods=format_number(float(self.fitted.expected_periods(0, 12)), language, digits=1),
+        )
+
+    def plot(self, *, ax: Axes | None = None, language: Language = "en") -> Axes:
+        """Draw survival as counted and as the model carries it on."""
+        rows = self.forecast
+        periods = np.r_[0, rows["period_no"]]
+        lines = [
+            Line(periods, np.r_[1, rows["actual_survival"]], label("actual", language)),
+            Line(
+                periods,
+                np.r_[1, rows["predicted_survival"]],
+                label("predicted", language),
+                style="--",
+            ),
+        ]
+        ax = draw_lines(
+            lines,
+            write=lambda rate: format_percent(rate, language, digits=0),
+            mark=(self.periods, label("forecast_starts", language)),
+            ax=ax,
+        )
+        ax.set(
+            xlabel=label("periods_of_contract", language),
+            title=label("survival_rate", language),
+            ylim=(0, 1.02),
+        )
+        return ax
+
+
+def fit_renewals(
+    survival: Survival, *, periods: int | None = None, prior_sd: float | None = 2.0
+) -> RenewalFit:
+    """Fit who renews and who leaves, and hold the model against the periods it has not seen.
+
+    Parameters
+    ----------
+    survival : Survival
+        Of all customers together.
+    periods : int, optional
+        The first periods, that the model sees; default the first half of those in which a tenth of
+        the customers were at risk. A customer still there afterwards is censored then.
+    prior_sd : float or None, default 2.0
+        As in `fit_purchases`.
+
+    Returns
+    -------
+    RenewalFit
+        With fewer than 50 customers lost it is not fitted and its `obstacle` says why.
+
+    Raises
+    ------
+    CjkitError
+        When `survival` is of several groups, or `periods` is not among its periods.
+    """
+    check_prior(prior_sd)
+    if survival.by is not None:
+        raise CjkitError("fit_renewals() fits one group: measure survival again without `by`.")
+    rows = survival.table[survival.table["at_risk"] * 10 >= survival.table["at_risk"].max()]
+    seen = max(len(rows) // 2, 1) if periods is None else periods
+    if not 1 <= seen <= max(len(survival.table), 1):
+        raise CjkitError(f"periods={periods!r} must be between 1 and {len(survival.table)}.")
+    early = rows.head(seen)
+    lost = early["lost"].to_numpy(float)
+    # Who was last seen in the course of a period has completed the one before it.
+    kept = np.append(early["censored"].to_numpy(float)[1:], 0.0)
+    if len(early):
+        kept[-1] += rows["at_risk"].iloc[0] - early[["lost", "censored"]].to_numpy().sum()
+    estimate, obstacle = None, survival.obstacle
+    if obstacle is None and lost.sum() < FEWEST_LOST:
+        obstacle = Obstacle("too_few_lost", {"lost": int(lost.sum()), "fewest": FEWEST_LOST})
+    if obstacle is None:
+        estimate = estimate_renewals(lost, kept, prior_sd=prior_sd)
+        if not estimate.converged:
+            estimate, obstacle = None, Obstacle("no_maximum", {})
+    forecast = rows[["period_no", "at_risk"]].assign(
+        actual_survival=rows["survival_rate"], predicted_survival=np.nan
+    )
+    if estimate is not None:
+        model = RenewalModel(*map(float, estimate.values))
+        forecast["predicted_survival"] = model.survival(rows["period_no"])
+    method = "maximum likelihood of the shifted beta-geometric" + (
+        f", normal prior of sd {prior_sd:g} on log-parameters" if prior_sd else ""
+    )
+    return RenewalFit(describe(estimate), forecast, seen, estimate, obstacle, method, survival.sql)
