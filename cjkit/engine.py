@@ -126,6 +126,9 @@ class DuckDB:
         The folder under which this connection makes its own spill folder; the system's temporary
         folder where not given. The connection's folder is removed when it closes, and folders that
         killed processes left there are removed when a new one opens.
+    is_sealed : bool, default False
+        Whether nothing may leave memory: no spill, no file, no network. Once `memory` is full a
+        statement fails.
     """
 
     def __init__(
@@ -135,6 +138,7 @@ class DuckDB:
         threads: int | None = None,
         memory: str | None = None,
         spill: Path | None = None,
+        is_sealed: bool = False,
     ) -> None:
         root = spill if spill is not None else Path(tempfile.gettempdir()) / "cjkit-spill"
         # DuckDB makes the last folder of the path only.
@@ -144,17 +148,24 @@ class DuckDB:
         config: dict[str, str | bool | int | float | list[str]] = {
             "autoinstall_known_extensions": False,
             "autoload_known_extensions": False,
-            "temp_directory": str(own),
+            "temp_directory": "" if is_sealed else str(own),
         }
         if threads is not None:
             config["threads"] = threads
         if memory is not None:
             config["memory_limit"] = memory
         self._connection = duckdb.connect(str(path), config=config)
+        if is_sealed:
+            self._connection.execute("set enable_external_access = false")
         self._connection.execute("set TimeZone = 'UTC'")
         # What runs is said by who asked for it; a bar would stand in logs and notebook cells.
         self._connection.execute("set enable_progress_bar = false")
         self._close = weakref.finalize(self, _close, self._connection, own)
+
+    @property
+    def connection(self) -> duckdb.DuckDBPyConnection:
+        """The connection itself, for a library that runs SQL of its own."""
+        return self._connection
 
     def run(self, sql: str) -> None:
         """Run a statement whose rows nobody needs."""

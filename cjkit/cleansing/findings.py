@@ -32,7 +32,7 @@ from cjkit.cleansing.results import (
     Withheld,
     make_changes,
 )
-from cjkit.cleansing.rules import DERIVED, RULE
+from cjkit.cleansing.rules import DERIVED
 from cjkit.engine import DuckDB, text
 
 
@@ -96,7 +96,7 @@ def read_quality(engine: DuckDB, folder: Path, facts: Mapping[str, Any], history
         fan_out=FanOut(read("fan_out")),
         rows=RowLedger(rows),
         flow=Flow(read("flow")),
-        quarantine=Quarantine(_by_rule(read("failures"), rows)),
+        quarantine=Quarantine(_by_rule(read("failures"), read("rules"), rows)),
         scorecard=Scorecard(read("scorecard")),
         trend=Trend(compare_scores(scores), scores),
         freshness=Freshness(measure_freshness(read("days"), as_of, before)),
@@ -109,6 +109,8 @@ def read_quality(engine: DuckDB, folder: Path, facts: Mapping[str, Any], history
             minted=facts["minted_customers"],
             merges=facts["merges"],
             splits=facts["splits"],
+            alike=facts["alike_links"],
+            alike_precision=facts["alike_precision"],
         ),
         changes=make_changes(read("changes")),
         channels=ChannelChanges(read("channels")),
@@ -117,31 +119,34 @@ def read_quality(engine: DuckDB, folder: Path, facts: Mapping[str, Any], history
     )
 
 
-def _by_rule(failures: pd.DataFrame, ledger: pd.DataFrame) -> pd.DataFrame:
+def _by_rule(failures: pd.DataFrame, rules: pd.DataFrame, ledger: pd.DataFrame) -> pd.DataFrame:
     """Sum the failures of each rule over tables and sources."""
     table = failures.groupby("rule", as_index=False)[["rows", "decided"]].sum()
-    table = table.rename(columns={"rule": "check"})
+    rules = rules.set_index("rule").loc[table["rule"]]
     made = ledger[ledger["source"] != DERIVED].groupby("table")["made"].sum()
-    scope = [made.reindex(list(RULE[rule].tables)).sum() for rule in table["check"]]
+    scope = [made.reindex(tables.split(",")).sum() for tables in rules["tables"]]
+    table = table.rename(columns={"rule": "check"})
     table["share"] = table["rows"] / np.array(scope, dtype=float)
     table.insert(1, "reason", table["check"])
-    table.insert(2, "dimension", [RULE[rule].dimension or None for rule in table["check"]])
-    table.insert(3, "outcome", [RULE[rule].outcome for rule in table["check"]])
+    table.insert(2, "dimension", [dimension or None for dimension in rules["dimension"]])
+    table.insert(3, "outcome", rules["outcome"].to_list())
     return table.sort_values("rows", ascending=False, ignore_index=True)
 
 
 def list_examples(engine: DuckDB, folder: Path, rule: str | None, most: int) -> QuarantineExamples:
-    """Read the first `most` rows of each rule, or of one, from the quarantine in `folder`."""
-    if rule is not None and rule not in RULE:
-        raise unknown_name("rule", rule, RULE, where="the gate")
-    named = f"and rule = {text(rule)}" if rule is not None else ""
+    """Read the first `most` rows that one rule marked, or that each set aside as a fault."""
+    known = engine.query(f"select rule from read_parquet({text(str(folder / 'gate_rules.parquet'))})")
+    if rule is not None and rule not in set(known["rule"]):
+        raise unknown_name("rule", rule, set(known["rule"]), where="the gate")
+    wanted = f"rule = {text(rule)}" if rule is not None else "outcome = 'quarantined'"
+    files = [text(str(folder / f"{name}.parquet")) for name in ("quarantine", "flagged")]
     return QuarantineExamples(
         engine.query(
             f"""select rule as "check", "table", source, file, record_no, columns
                 from (select *, row_number() over (partition by rule
                         order by source, file, record_no, row_rule, "table") as place
-                    from read_parquet({text(str(folder / "quarantine.parquet"))})
-                    where outcome = 'quarantined' {named}) as numbered
+                    from read_parquet([{", ".join(files)}])
+                    where {wanted}) as numbered
                 where place <= {int(most)} order by rule, place"""
         )
     )

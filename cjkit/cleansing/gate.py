@@ -17,7 +17,7 @@ from typing import Any
 
 from cjkit import identity, sources
 from cjkit.checks import CjkitError
-from cjkit.cleansing import identities, ledgers, people, quality, rows, sales
+from cjkit.cleansing import clocks, identities, ledgers, people, quality, rows, sales
 from cjkit.cleansing.changes import compare_before
 from cjkit.cleansing.erasing import finish_erasing, read_tombstones
 from cjkit.cleansing.freshness import count_days
@@ -34,11 +34,11 @@ from cjkit.cleansing.state import (
 )
 from cjkit.engine import DuckDB, EngineError
 from cjkit.events import CONTRACT, local_midnight_us
-from cjkit.privacy import audit, project_key, pseudonym_sql
+from cjkit.privacy import Vault, audit, project_key, pseudonym_sql
 from cjkit.project import Project, read_project
 from cjkit.sources import Landed
 
-GATE_VERSION = 3
+GATE_VERSION = 4
 """Counts up when a prepared log would differ: then all logs are prepared anew."""
 
 
@@ -108,7 +108,7 @@ def prepare(project: str | Path | Project, *, as_of: str | datetime.date | None 
             folder = state / "prepared" / mark
             if is_new := not (folder / "gate.json").is_file():
                 with published(folder) as partial:
-                    cleanse(engine, project, landed, partial, chosen, hide)
+                    cleanse(engine, project, landed, partial, chosen, hide, vault)
                 identity.keep_ids(folder, state / "identity")
             remember_run(engine, folder, state / "history")
             prune(state / "prepared", folder)
@@ -159,6 +159,7 @@ def cleanse(
     folder: Path,
     chosen: datetime.date | None,
     hide: Callable[[str], str] | None,
+    vault: Vault | None = None,
 ) -> None:
     """Take the steps of the gate over what has landed, and write all of a log into `folder`."""
     landing = open_landing(engine, project, landed)
@@ -166,7 +167,7 @@ def cleanse(
         rows.find_row_faults(landing, table)
         rows.retract(landing, table)
         rows.find_repeated_rows(landing, table)
-    found = identities.find_people(landing, hide)
+    found = identities.find_people(landing, landed, hide, vault)
     people.withhold(landing)
     people.set_aside_people(landing)
     people.find_unknown_customers(landing)
@@ -174,7 +175,7 @@ def cleanse(
     sales.match_sales(landing)
     people.flag_order_of_events(landing)
     people.flag_orphans(landing)
-    shifts = quality.find_clock_shifts(landing)
+    shifts = clocks.find_clock_shifts(landing)
     people.merge_profiles(landing)
 
     as_of = chosen or rows.first_day_left_out(landing)
@@ -197,6 +198,7 @@ def cleanse(
         "filtered_records": landing.filtered,
         "scorecard": score,
         "days": count_days(landing, as_of_us),
+        "rules": quality.list_rules(landing),
         "failures": quality.count_failures(landing),
         "withheld": quality.count_withheld(landing),
         "clock_shifts": shifts,
@@ -207,7 +209,8 @@ def cleanse(
     for name, frame in tables.items():
         engine.add(f"gate {name}", frame)
         engine.copy(f'select * from "gate {name}"', folder / f"gate_{name}.parquet")
-    engine.copy(quality.quarantine_sql(), folder / "quarantine.parquet")
+    engine.copy(quality.quarantine_sql(landing.rules), folder / "quarantine.parquet")
+    engine.copy(quality.flagged_sql(landing.rules), folder / "flagged.parquet")
     identity.write_people(engine, found, folder)
     facts = {
         "as_of": as_of.isoformat(),
@@ -220,6 +223,8 @@ def cleanse(
         "minted_customers": found.turnover.minted,
         "merges": found.turnover.merges,
         "splits": found.turnover.splits,
+        "alike_links": found.alike,
+        "alike_precision": found.alike_precision if found.alike else None,
     }
     (folder / "gate.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
 

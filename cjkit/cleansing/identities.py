@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
+from typing import Protocol
 
 import pandas as pd
 
@@ -11,10 +12,11 @@ from cjkit import identity, sources
 from cjkit.checks import CjkitError
 from cjkit.cleansing.landing import Landing
 from cjkit.cleansing.rules import IS_CLEAN
-from cjkit.engine import DuckDB, text
+from cjkit.engine import DuckDB, column, text
 from cjkit.events import CONTRACT, local_midnight_us
 from cjkit.identity import People, Pin, resolve_people
-from cjkit.project import Project
+from cjkit.project import Likeness, Project
+from cjkit.sources import Landed
 from cjkit.sources.ids import Pseudonym
 from cjkit.sources.texts import normal_form
 
@@ -35,7 +37,16 @@ def pins_text(project: Project) -> str:
         raise CjkitError(f"identity.pins={path.name!r} cannot be read: {error}.") from error
 
 
-def find_people(landing: Landing, hide: Pseudonym | None) -> People:
+class Details(Protocol):
+    """The vault, of which linking by likeness reads the private fields."""
+
+    def details(self) -> Iterator[pd.DataFrame]:
+        """Give `person_key`, `landed`, `record_no` and the private fields, in batches."""
+
+
+def find_people(
+    landing: Landing, landed: Landed, hide: Pseudonym | None, vault: Details | None
+) -> People:
     """Make the table `people`: each key that a row or a link has, and its customer.
 
     Rows of visits that are a person's, though the key they came under is not as a whole, go by a
@@ -52,18 +63,59 @@ def find_people(landing: Landing, hide: Pseudonym | None) -> People:
     keys = " union all ".join(
         _keys_sql(table) for table, rule in CONTRACT.items() if rule.person != "none"
     )
-    found = resolve_people(
+    resolve = partial(
+        resolve_people,
         engine,
         f"({keys})",
-        "linked",
         namespaces=project.identity,
         pins=_read_pins(landing, f"({keys})", hide),
         before=identity.remembered(project.state_folder / "identity"),
         alarm=project.linking.alarm,
         is_plain=hide is None,
     )
+    found = resolve("linked")
+    if project.linking.likeness is not None:
+        _link_alike(landing, landed, project.linking.likeness, vault)
+        found = resolve(column("likely linked"))
     _stitch(engine, found)
     return found
+
+
+def _link_alike(landing: Landing, landed: Landed, rules: Likeness, vault: Details | None) -> None:
+    """Make the view `likely linked`: `linked`, and links between people who are alike.
+
+    Only people who share no key are linked so: each pair of them once, by its likeliest records.
+    """
+    if vault is None:
+        raise CjkitError(
+            "[identity.likeness] needs private fields, and [privacy] pseudonyms = 'plain' keeps "
+            "none: leave one of the two out."
+        )
+    engine, memory = landing.engine, landing.project.engine.memory
+    files = [
+        (folder.name, ledger.source, ledger.file)
+        for folder, ledger in zip(landed.folders, landed.ledgers, strict=True)
+    ]
+    engine.add("landed folders", pd.DataFrame(files, columns=["landed", "source", "file"]))
+    engine.add("alike", identity.find_alike(vault.details(), rules, memory=memory))
+    alike = engine.query(
+        """select key_a, key_b, probability, source, file, record_no from alike
+            join people as a on a.person_key = key_a join people as b on b.person_key = key_b
+            left join "landed folders" using (landed)
+            where a.customer_id <> b.customer_id
+            qualify row_number() over (partition by least(a.customer_id, b.customer_id),
+                greatest(a.customer_id, b.customer_id)
+                order by probability desc, key_a, key_b) = 1
+            order by probability desc, key_a, key_b"""
+    )
+    accepted = identity.accept(alike["probability"], rules.expected_precision)
+    engine.add("alike", alike.head(accepted))
+    engine.view(
+        "likely linked",
+        f"""select * from linked union all by name
+            select key_a, key_b, '{identity.LIKENESS}' as rule, source, file, record_no,
+                cast(null as bigint) as seen_us, probability from alike""",
+    )
 
 
 def _keys_sql(table: str) -> str:

@@ -7,19 +7,23 @@ the other. Pins by hand win. Every link keeps its evidence, and customer ids are
 """
 
 from cjkit.identity.erasing import count_anchors, erase_anchors
-from cjkit.identity.evidence import Explanation, explain_customer
+from cjkit.identity.evidence import LIKENESS, Explanation, explain_customer
 from cjkit.identity.ids import ALIASES, followed, keep_ids, mint, remembered
+from cjkit.identity.likeness import accept, find_alike
 from cjkit.identity.people import People, resolve_people, write_people
 from cjkit.identity.pins import Pin, find_keys, read_pins
 
 __all__ = [
     "ALIASES",
+    "LIKENESS",
     "Explanation",
     "People",
     "Pin",
+    "accept",
     "count_anchors",
     "erase_anchors",
     "explain_customer",
+    "find_alike",
     "find_keys",
     "followed",
     "keep_ids",

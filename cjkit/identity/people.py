@@ -51,6 +51,10 @@ class People:
         The most keys that one person has, and how many people have more than the `alarm` allows.
     turnover : Turnover
         Ids minted, merges and splits since the last published run.
+    alike : int
+        How many links are a model's guess.
+    alike_precision : float
+        The share of them that the model expects to be right; missing where there are none.
     """
 
     table: Table
@@ -64,6 +68,8 @@ class People:
     largest: int
     alarms: int
     turnover: Turnover
+    alike: int
+    alike_precision: float
 
 
 def resolve_people(
@@ -177,6 +183,10 @@ def resolve_people(
             from (select count(*) as n from {numbered} join {decided} using (key_no)
                 where strength <> 'link' group by owner_no) as sizes"""
     ).iloc[0]
+    alike = engine.query(
+        f"""select count(*) as n, cast(avg(probability) as double) as precision
+            from {edges} as links where rule = '{LIKENESS}'"""
+    ).iloc[0]
     customers = engine.query(f"select count(distinct customer_id) as n from {table}")["n"].iloc[0]
     for used in (rules, pairs, numbered, decided, engine.table(f"{name} pins")):
         engine.run(f"drop table {used}")
@@ -192,6 +202,8 @@ def resolve_people(
         largest=int(sizes["largest"]),
         alarms=int(sizes["alarms"]),
         turnover=turnover,
+        alike=int(alike["n"]),
+        alike_precision=float(alike["precision"]),
     )
 
 

@@ -4,11 +4,12 @@
 """
 
 from cjkit.project.reading import DIMENSIONS, Project, read_project
-from cjkit.project.sections import Namespace, QualityRule, Source, Touchpoint
+from cjkit.project.sections import Likeness, Namespace, QualityRule, Source, Touchpoint
 from cjkit.project.steps import Step
 
 __all__ = [
     "DIMENSIONS",
+    "Likeness",
     "Namespace",
     "Project",
     "QualityRule",

@@ -148,13 +148,13 @@ class Namespace(Declared):
         return self
 
 
-class LikenessSection(Declared):
+class Likeness(Declared):
     """`[identity.likeness]`: people who share no key, found by their private fields.
 
     `columns` names fields of the mappings' `[private]`, each with how it is compared; only pairs of
-    records that agree in all columns of one of `blocks` are looked at. Links are accepted from the
-    likeliest down, as long as each is at least `threshold` likely and all of them together are
-    expected to be right at `expected_precision`.
+    records that agree in all columns of one of `blocks` are looked at, and learnt from. Links are
+    accepted from the likeliest down, as long as each is at least `threshold` likely and all of them
+    together are expected to be right at `expected_precision`.
     """
 
     columns: Mapping[str, Literal["name", "date", "email", "address", "code", "category"]]
@@ -164,12 +164,15 @@ class LikenessSection(Declared):
     seed: int = 1
 
     @model_validator(mode="after")
-    def _blocks_are_columns(self) -> LikenessSection:
+    def _blocks_are_columns(self) -> Likeness:
         if len(self.columns) < 2:
             raise ValueError("name two columns or more: one alone says too little")
         for name in (name for block in self.blocks for name in block):
             if name not in self.columns:
                 raise ValueError(f"blocks names {name!r}, which is none of its columns")
+        for name in self.columns:
+            if all(name in block for block in self.blocks):
+                raise ValueError(f"leave {name!r} out of one of blocks: else it teaches nothing")
         return self
 
 
@@ -181,7 +184,7 @@ class LinkingSection(Declared):
 
     pins: str | None = None
     alarm: int = Field(50, ge=2)
-    likeness: LikenessSection | None = None
+    likeness: Likeness | None = None
 
 
 class Source(Declared):

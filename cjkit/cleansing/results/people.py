@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import pandas as pd
 
-from cjkit.labels import Language, format_number, label
+from cjkit.labels import Language, format_number, format_percent, label
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,10 @@ class IdentitySummary:
     minted, merges, splits : int
         Since the run before: new people, people who became part of another, people who came out of
         one.
+    alike : int
+        Links by likeness between people who share no id.
+    alike_precision : float or None
+        The share of them that the model expects to be right; None where there are none.
     """
 
     table: pd.DataFrame
@@ -35,6 +39,8 @@ class IdentitySummary:
     minted: int
     merges: int
     splits: int
+    alike: int
+    alike_precision: float | None
     formats: ClassVar[dict[str, str]] = {"strength": "strength"}
 
     def finding(self, language: Language) -> str:
@@ -55,6 +61,15 @@ class IdentitySummary:
                 splits=format_number(self.splits, language),
             ),
         ]
+        if self.alike:
+            said.append(
+                label(
+                    "alike_finding",
+                    language,
+                    alike=format_number(self.alike, language),
+                    precision=format_percent(self.alike_precision, language),
+                )
+            )
         if self.alarms:
             said.append(
                 label(
