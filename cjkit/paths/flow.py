@@ -46,6 +46,8 @@ class Flow:
         The place or event that everybody was followed from, or to; None: from their first event.
     is_backward : bool
         Whether the steps lead to the anchor.
+    people : int
+        How many people were followed.
     level : str
         What a place is.
     gap : Timedelta
@@ -59,6 +61,7 @@ class Flow:
     table: pd.DataFrame
     anchor: str | None
     is_backward: bool
+    people: int
     level: Level
     gap: pd.Timedelta
     by: str | None
@@ -91,15 +94,14 @@ class Flow:
         return {"origin": self.level, "target": self.level, "step": "number"}
 
     @property
-    def people(self) -> int:
-        """How many people were followed."""
-        return int(self._near["customers"].sum())
-
-    @property
     def ended(self) -> dict[str, float]:
-        """The share of those whose journey ended (or began) at the anchor, with its interval."""
+        """The share of those whose journey ended (or began) at the anchor, with its interval.
+
+        Missing where it is masked.
+        """
         side, edge = ("origin", ENTRY) if self.is_backward else ("target", EXIT)
-        count = self._near.loc[self._near[side] == edge, "customers"].sum()
+        ends = self._near.loc[self._near[side] == edge, "customers"]
+        count = float(ends.sum(skipna=False))
         low, high = wilson_interval(count, self.people)
         share = count / self.people if self.people else float("nan")
         return {"share": share, "share_low": float(low), "share_high": float(high)}
@@ -112,12 +114,12 @@ class Flow:
     def finding(self, language: Language) -> str:
         """Say where most people are next (or were just before), and how many went no further."""
         side = "origin" if self.is_backward else "target"
-        shares = self._near.groupby(side)["share"].sum()
+        shares = self._near.groupby(side)["share"].sum(min_count=1)
         if shares.empty:
             return label("no_moves", language)
         inner = shares.drop([OTHER, *_ENDS], errors="ignore")
         said = {
-            "people": format_number(self.people, language),
+            "people": format_number(self.people if shares.notna().any() else None, language),
             "anchor": self._anchor_name(language),
             "ended": format_percent(self.ended["share"], language),
         }
@@ -250,7 +252,14 @@ def measure_flow(
     found = events.engine.query(sql)
     table = moves.named(_tidy(found, list(moves.keys), top, is_backward=is_backward))
     return Flow(
-        table, end or start, is_backward, level, parse_duration(gap, name="gap"), by, (sql,)
+        table=table,
+        anchor=end or start,
+        is_backward=is_backward,
+        people=int(found.loc[found["place"] == 1, "customers"].sum()),
+        level=level,
+        gap=parse_duration(gap, name="gap"),
+        by=by,
+        sql=(sql,),
     )
 
 

@@ -163,13 +163,14 @@ class _Book:
         groups = self.table.groupby(within, sort=False, dropna=False) if within else None
         for run in groups.indices.values() if groups else [range(len(self.table))]:
             cells = [(steps.count, int(row)) for row in run]
-            before = cells[0]
-            for cell in cells[1:]:
+            place = 0
+            for later, cell in enumerate(cells[1:], start=1):
                 shown = (steps.rest or "", cell[1])
-                self._write_difference(before, cell, shown if shown in self.cells else None)
+                is_shown = shown in self.cells
+                self._write_difference(cells[place], cell, shown if is_shown else None)
                 self._write_difference(cells[0], cell, None)
-                if steps.rest is None or shown in self.cells:
-                    before = cell
+                if steps.rest is None or is_shown:
+                    place = later
 
     def _write_totals(self, relation: Totals) -> None:
         each, count = list(relation.each), relation.count
@@ -203,6 +204,9 @@ class _Book:
         """Return the figures to hide."""
         if not self.values:
             return set()
+        small = [self.settled.get(f, 0 < v < self.smallest) for f, v in self.values.items()]
+        if not any(small):
+            return set()
         figures = list(self.values)
         place = {figure: number for number, figure in enumerate(figures)}
         entries = [
@@ -215,7 +219,6 @@ class _Book:
         rows, columns, signs = zip(*entries, strict=True) if entries else ((), (), ())
         matrix = csr_array((np.array(signs, float), (rows, columns)), shape=size)
         values = np.array([self.values[figure] for figure in figures])
-        small = [self.settled.get(f, 0 < v < self.smallest) for f, v in self.values.items()]
         is_free = np.array([figure not in self.settled for figure in figures]) & (values > 0)
         is_count = np.array([figure not in self.differences for figure in figures])
         # A difference is the cheapest to hide, and a smaller count before a larger.
@@ -306,6 +309,7 @@ def _determined(matrix: csr_array, hidden: Claims) -> Places:
     nearest such solution, and a figure on which it then has no part is the same in all of them.
     """
     own = matrix[:, hidden]
+    own = own[np.diff(own.indptr) > 0]
     if not own.nnz:
         return np.zeros(0, np.int64)
     start = np.random.default_rng(0).standard_normal(own.shape[1])

@@ -57,7 +57,7 @@ def show(
     masked = mask(result)
     name, key = _name(result), f"r{next(_numbers)}"
     for place, language in enumerate(_shown_languages()):
-        html = render(result, language, key=key, table=table, picture=picture, title=title)
+        html = _render(result, masked, language, key, table, picture, title)
         finding = _finding(masked, language)
         bundle = {"text/html": html, "text/plain": finding or name}
         rows = _table(masked)
@@ -88,7 +88,19 @@ def render(
     key : str
         The id of the section, which starts every id in it.
     """
-    masked = mask(result)
+    return _render(result, mask(result), language, key, table, picture, title)
+
+
+def _render(
+    result: Any,
+    masked: Any,
+    language: Language,
+    key: str,
+    table: bool,
+    picture: bool,
+    title: Title | None,
+) -> str:
+    """Write what `masked` holds; `result` only says which of its cells are hidden."""
     rows, finding = _table(masked), _finding(masked, language)
     parts = []
     if title is not None:
@@ -129,7 +141,8 @@ def headline(
         The figure and its 95% interval; a missing one is written as a dash.
     n : int, optional
         How many customers, orders or answers stand behind it. Below the project's `min_cell`
-        the figure is masked.
+        the figure is masked; and so it is where `n`, or the value of `n` people, is missing, as in
+        a masked result: take the figures from `privacy.mask(result)`.
     previous : float, optional
         The figure of the period that this one is compared with.
     kind : {'rate', 'money', 'count', 'number', 'days'}
@@ -150,19 +163,29 @@ def headline(
     if better is not None:
         one_of("better", better, ("up", "down"))
     figures = {"value": value, "low": low, "high": high, "n": n, "previous": previous}
-    is_masked = n is not None and 0 < n < min_cell()
+    plain = {name: _plain(figure) for name, figure in figures.items()}
+    is_masked = n is not None and _is_hidden(plain["value"], plain["n"])
+    if kind == "count" and n is not None and 0 < (plain["previous"] or 0) < min_cell():
+        plain["previous"] = None
     about = {
         "key": key,
         "kind": kind,
         "better": better,
         "note": note if note is None or isinstance(note, str) else dict(note),
         "is_masked": is_masked,
-        **{name: None if is_masked else _plain(figure) for name, figure in figures.items()},
+        **(dict.fromkeys(figures) if is_masked else plain),
     }
     bundle = {HEADLINE: about, "text/plain": f"{key}: {about['value']}"}
     if not _is_report():
         bundle["text/html"] = f"<style>{style()}</style>{write_card(about, languages()[0])}"
     display(bundle, raw=True)  # type: ignore[no-untyped-call]
+
+
+def _is_hidden(value: float | None, n: float | None) -> bool:
+    """Say whether a figure about `n` people is masked, or comes from a masked result."""
+    if n is None:
+        return True
+    return 0 < n < min_cell() or (value is None and n > 0 and min_cell() > 1)
 
 
 def write_csv(table: pd.DataFrame) -> str:
