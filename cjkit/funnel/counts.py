@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.axes import Axes
 
-from cjkit.checks import CjkitError, one_of
+from cjkit.checks import CjkitError, one_of, unknown_name
 from cjkit.engine import Table, text
 from cjkit.events import Period, Split, split_by
 from cjkit.funnel.arrivals import arrivals_sql
@@ -104,6 +105,15 @@ class Funnel:
     def ends(self) -> pd.DataFrame:
         """The rows of the last step: one, or one for each group, with their overall rates."""
         return self.table.query("step_number == step_number.max()")
+
+    def of(self, group: str) -> Funnel:
+        """Return the funnel of one group of `by`, such as to compare two groups."""
+        found = self.table[self.table[self.by] == group] if self.by else self.table.head(0)
+        if self.by is None or found.empty:
+            groups = sorted(set(self.table[self.by])) if self.by else []
+            raise unknown_name("group", group, groups, where="the funnel")
+        table = found.drop(columns=self.by).reset_index(drop=True)
+        return dataclasses.replace(self, table=table, by=None)
 
     def finding(self, language: Language) -> str:
         """Say in one sentence how many come through, and where most are lost."""
@@ -303,7 +313,8 @@ def measure_funnel(
     An optional step has the rate of the last required step before it and takes nobody away: who
     leaves it out counts at the steps after it all the same. With `ties='simultaneous'` and with
     `order='any'` an event may be one step only: steps whose conditions differ and yet hold of one
-    event are refused.
+    event are refused. The intervals take what is counted as independent: where one person has
+    many sessions or starts, they are too narrow.
 
     Examples
     --------

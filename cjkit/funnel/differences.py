@@ -95,9 +95,9 @@ class FunnelDifference:
             last=self.rules.name_step(row["to_step"], language),
             before=format_percent(row["previous_rate"], language),
             now=format_percent(row["rate"], language),
-            difference=_points(row["difference"], language),
-            low=_points(row["difference_low"], language),
-            high=_points(row["difference_high"], language),
+            difference=write_points(row["difference"], language),
+            low=write_points(row["difference_low"], language),
+            high=write_points(row["difference_high"], language),
             judgement=label("change_is_clear" if is_clear else "change_may_be_chance", language),
         )
         return f"{display_name(row[self.by], self.by, language)}: {words}" if self.by else words
@@ -131,6 +131,9 @@ class FunnelDifference:
 
 def compare_funnels(now: Funnel, before: Funnel) -> FunnelDifference:
     """Compare two funnels of the same steps: two periods, two groups, two companies.
+
+    Two groups of one funnel are `funnel.of("iphone")` and `funnel.of("android")`. Optional steps
+    are passed over.
 
     The intervals take the customers of both as independent; where the same people are in both,
     they are a little too wide.
@@ -176,7 +179,12 @@ def compare_funnels(now: Funnel, before: Funnel) -> FunnelDifference:
 
 
 def need_alike(now: Funnel, before: Funnel) -> None:
-    """Raise CjkitError unless two funnels were measured by the same rules and groups."""
+    """Raise CjkitError unless two funnels count customers by the same rules and groups."""
+    if now.rules.count != "customers":
+        raise CjkitError(
+            f"count={now.rules.count!r}: what one person does several times is not independent, as "
+            "a comparison must be. Measure both with count='customers'."
+        )
     if now.rules.names != before.rules.names:
         raise CjkitError("The two funnels have different steps. Measure both with the same.")
     pairs = {name: (getattr(now, name), getattr(before, name)) for name in ("by", "by_at")}
@@ -197,16 +205,23 @@ def _ways(funnel: Funnel) -> list[tuple[Any, ...]]:
 
     As tuples of group, both steps' names, the place in the group, and the two counts.
     """
-    found = []
+    found, names = [], funnel.rules.names
+    steps = [k + 1 for k in funnel.rules.required]
+    ends = [*pairwise(steps), *([(steps[0], steps[-1])] if len(steps) > 2 else [])]
     groups = funnel.table.groupby(funnel.by, sort=False) if funnel.by else [("", funnel.table)]
     for group, own in groups:
-        steps, counts = own["step"].tolist(), own["customers"].tolist()
-        ends = [(k, k + 1) for k in range(len(steps) - 1)]
-        if len(steps) > 2:
-            ends.append((0, len(steps) - 1))
+        counts = dict(zip(own["step_number"], own["customers"], strict=True))
         found += [
-            (group, steps[a], steps[b], place, counts[a], counts[b])
+            (
+                group,
+                funnel.rules.names[a - 1],
+                funnel.rules.names[b - 1],
+                place,
+                counts[a],
+                counts[b],
+            )
             for place, (a, b) in enumerate(ends)
+            if counts
         ]
     return found
 
@@ -215,7 +230,7 @@ def _rate(reached: pd.Series[Any], customers: pd.Series[Any]) -> pd.Series[Any]:
     return reached / customers.where(customers > 0)
 
 
-def _points(difference: Any, language: Language) -> str:
+def write_points(difference: Any, language: Language) -> str:
     """Write a difference of rates in percentage points, with its sign."""
     number = format_signed(100 * difference, language, digits=1)
     return label("rate_points", language, number=number)

@@ -155,9 +155,7 @@ def measure_funnel_trend(
     rules = read_rules(events, steps, **options)
     need_a_start(rules)
     one_of("every", every, tuple(_STARTS))
-    if as_of is None:
-        last = events.engine.query(f"select max(local_date) as last_day from {events}")
-        as_of = (pd.Timestamp(last["last_day"].iloc[0]) + pd.Timedelta(days=1)).date()
+    as_of = as_of or last_day(events)
     source = f"(select *, {_STARTS[every]} as entered from {events} as dated)"
     definitions, entries, _ = entries_sql(source, rules, ("entered",))
     reached = ", ".join(
@@ -169,6 +167,12 @@ def measure_funnel_trend(
     )
     found = events.engine.query(sql)
     return FunnelTrend(_follow(found, rules, every, as_of), rules, every, as_of, (sql,))
+
+
+def last_day(events: Table) -> datetime.date:
+    """Return the day after the last event: before it the log is complete."""
+    found = events.engine.query(f"select max(local_date) as last_day from {events}")
+    return (pd.Timestamp(found["last_day"].iloc[0]) + pd.Timedelta(days=1)).date()
 
 
 def _follow(
