@@ -135,9 +135,10 @@ def _by_rule(failures: pd.DataFrame, rules: pd.DataFrame, ledger: pd.DataFrame) 
 
 def list_examples(engine: DuckDB, folder: Path, rule: str | None, most: int) -> QuarantineExamples:
     """Read the first `most` rows that one rule marked, or that each set aside as a fault."""
-    known = engine.query(f"select rule from read_parquet({text(str(folder / 'gate_rules.parquet'))})")
-    if rule is not None and rule not in set(known["rule"]):
-        raise unknown_name("rule", rule, set(known["rule"]), where="the gate")
+    path = text(str(folder / "gate_rules.parquet"))
+    known = set(engine.query(f"select rule from read_parquet({path})")["rule"])
+    if rule is not None and rule not in known:
+        raise unknown_name("rule", rule, known, where="the gate")
     wanted = f"rule = {text(rule)}" if rule is not None else "outcome = 'quarantined'"
     files = [text(str(folder / f"{name}.parquet")) for name in ("quarantine", "flagged")]
     return QuarantineExamples(

@@ -38,7 +38,7 @@ from cjkit.privacy import Vault, audit, project_key, pseudonym_sql
 from cjkit.project import Project, read_project
 from cjkit.sources import Landed
 
-GATE_VERSION = 4
+GATE_VERSION = 5
 """Counts up when a prepared log would differ: then all logs are prepared anew."""
 
 
@@ -198,6 +198,7 @@ def cleanse(
         "filtered_records": landing.filtered,
         "scorecard": score,
         "days": count_days(landing, as_of_us),
+        "rules": quality.list_rules(landing),
         "rules": quality.list_rules(landing),
         "failures": quality.count_failures(landing),
         "withheld": quality.count_withheld(landing),

@@ -1,27 +1,21 @@
-"""What the gate found, counted: per rule, per dimension, per hour, and before against after."""
+"""What the gate found, counted: per rule and per dimension."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from cjkit.checks import CjkitError
 from cjkit.cleansing.landing import Landing
-from cjkit.cleansing.rows import mark
-from cjkit.cleansing.rules import IS_CLEAN, RULE, RULES, outcome_sql, rule_sql
+from cjkit.cleansing.rules import IS_CLEAN, RULE, Rule, outcome_sql, rule_sql
 from cjkit.engine import text
 from cjkit.events import CONTRACT
 from cjkit.project import DIMENSIONS, Project
 
-LEAST_EVENTS = 200
-"""A daily profile of fewer events says nothing about a clock."""
-
-_CLOSE, _FAR = 0.8, 0.3
-
-Profile = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
+MOST_EXAMPLES = 100
+"""Of the rows that a rule flags, where so many stand is kept."""
 
 
 def frame(
@@ -38,6 +32,14 @@ def frame(
     return made.astype(kinds)
 
 
+def list_rules(landing: Landing) -> pd.DataFrame:
+    """Return all rules in order: `rule`, `dimension`, `outcome`, `tables` (a comma list)."""
+    rows = [
+        (rule.name, rule.dimension, rule.outcome, ",".join(rule.tables)) for rule in landing.rules
+    ]
+    return frame(rows, ["rule", "dimension", "outcome", "tables"])
+
+
 def count_failures(landing: Landing) -> pd.DataFrame:
     """Count the rows that fail each rule.
 
@@ -50,14 +52,15 @@ def count_failures(landing: Landing) -> pd.DataFrame:
     """
     found = []
     for table in CONTRACT:
-        rules = [rule for rule in RULES if table in rule.tables]
+        rules = [rule for rule in landing.rules if table in rule.tables]
         sums = ", ".join(
             f"count(*) filter (failed & {rule.bit} <> 0) as {rule.name}, "
             f"count(*) filter (rule = '{rule.name}') as decided_{rule.name}"
             for rule in rules
         )
         counts = landing.engine.query(
-            f"""select source, {sums} from (select file_no, failed, {rule_sql()} as rule
+            f"""select source, {sums} from (
+                select file_no, failed, {rule_sql(landing.rules)} as rule
                 from "facts {table}" where failed <> 0) as facts
                 join files on files."table" = '{table}' and files.file_no = facts.file_no
                 group by source order by min(source_no)"""
@@ -95,7 +98,9 @@ def make_scorecard(landing: Landing) -> pd.DataFrame:
     for table in CONTRACT:
         bits = {
             dimension: sum(
-                rule.bit for rule in RULES if rule.dimension == dimension and table in rule.tables
+                rule.bit
+                for rule in landing.rules
+                if rule.dimension == dimension and table in rule.tables
             )
             for dimension in DIMENSIONS
         }
@@ -159,57 +164,6 @@ def stop_if_too_low(scorecard: pd.DataFrame, project: Project) -> None:
         )
 
 
-def find_clock_shifts(landing: Landing) -> pd.DataFrame:
-    """Find files whose daily profile agrees with that of others only when shifted by whole hours.
-
-    Each file's clean events per hour of the day are correlated with those of the other files of
-    its source (of the other sources, where it is the only one or they hold fewer than 200 events),
-    at every shift. A file is suspected when its best shift is not 0 and correlates by .8 or more,
-    while as it stands it correlates by .3 or less. Its events are flagged, and kept as they are:
-    `[sources.<name>] shift` of the project repairs them.
-
-    Returns
-    -------
-    DataFrame
-        `source`, `file`, `events`, `shift_hours` (to be added), `agreement` (correlation as it
-        stands), `agreement_shifted`.
-    """
-    counts = landing.engine.query(
-        f"""select file_no, source, file, cast(time_us // 3600000000 % 24 as integer) as hour,
-                count(*) as n
-            from "facts events" as facts
-            join (select * from files where "table" = 'events') as files using (file_no)
-            where {IS_CLEAN} and content is not null group by all"""
-    )
-    profiles = counts.pivot_table(
-        "n", ["file_no", "source", "file"], "hour", "sum", fill_value=0
-    ).reindex(columns=range(24), fill_value=0)
-    found: list[tuple[str, str, int, int, float, float]] = []
-    rows = zip(profiles.index, profiles.to_numpy(float), strict=True)
-    for (file_no, source, file), profile in rows:
-        is_other = profiles.index.get_level_values("file_no") != file_no
-        is_same = is_other & (profiles.index.get_level_values("source") == source)
-        reference = profiles[is_same].to_numpy(float).sum(axis=0)
-        if reference.sum() < LEAST_EVENTS:
-            reference = profiles[is_other].to_numpy(float).sum(axis=0)
-        if min(profile.sum(), reference.sum()) < LEAST_EVENTS:
-            continue
-        agreement = [_correlation(np.roll(profile, hours), reference) for hours in range(24)]
-        best = int(np.argmax(agreement))
-        if best and agreement[best] >= _CLOSE and agreement[0] <= _FAR:
-            hours = best if best <= 12 else best - 24
-            found.append((source, file, int(profile.sum()), hours, agreement[0], agreement[best]))
-            mark(landing.engine, "events", ["clock_shift"], f"{IS_CLEAN} and file_no = {file_no}")
-    names = ["source", "file", "events", "shift_hours", "agreement", "agreement_shifted"]
-    return frame(found, names, whole=names[2:4], number=names[4:])
-
-
-def _correlation(a: Profile, b: Profile) -> float:
-    a, b = a - a.mean(), b - b.mean()
-    scale = np.sqrt((a @ a) * (b @ b))
-    return float(a @ b / scale) if scale else 0.0
-
-
 def count_withheld(landing: Landing) -> pd.DataFrame:
     """Count the rows withheld for want of consent: `source`, `table`, `month`, `rows`."""
     zone = text(landing.project.project.time_zone)
@@ -227,14 +181,14 @@ def count_withheld(landing: Landing) -> pd.DataFrame:
     )
 
 
-def quarantine_sql() -> str:
+def quarantine_sql(rules: Sequence[Rule]) -> str:
     """Write the SQL of the quarantine: one row for each row set aside, without any of its values.
 
     Its columns: `table`, `source`, `file`, `record_no`, `row_rule`, `rule`, `outcome`, `columns`
     (where the fault is). Rows without consent are not in it.
     """
     named = " ".join(
-        f"when '{rule.name}' then '{','.join(rule.columns)}'" for rule in RULES if rule.columns
+        f"when '{rule.name}' then '{','.join(rule.columns)}'" for rule in rules if rule.columns
     )
     parts = []
     for table, contract in CONTRACT.items():
@@ -257,8 +211,27 @@ def quarantine_sql() -> str:
                     else replace(case facts.rule {named} end, '{{time}}', '{contract.time or ""}')
                     end as columns
             from "landed {table}" as rows join (
-                select row_id, {rule_sql()} as rule, {outcome_sql()} as outcome
+                select row_id, {rule_sql(rules)} as rule, {outcome_sql()} as outcome
                 from "facts {table}" where not {IS_CLEAN}) as facts using (row_id)
             where facts.outcome not in ('withheld', 'erased')"""
         )
+    return " union all ".join(parts)
+
+
+def flagged_sql(rules: Sequence[Rule]) -> str:
+    """Write the SQL of the first rows that each rule flags, with the columns of the quarantine."""
+    parts = []
+    for table, contract in CONTRACT.items():
+        for rule in rules:
+            if rule.outcome != "flagged" or table not in rule.tables:
+                continue
+            columns = text(",".join(rule.columns).replace("{time}", contract.time or ""))
+            unread = "unreadable" if rule.name == "unreadable_detail" else columns
+            parts.append(
+                f"""select '{table}' as "table", source, file, record_no, row_rule,
+                    '{rule.name}' as rule, 'flagged' as outcome, {unread} as columns
+                from "landed {table}" where row_id in (select row_id from "facts {table}"
+                    where {IS_CLEAN} and failed & {rule.bit} <> 0
+                    order by row_id limit {MOST_EXAMPLES})"""
+            )
     return " union all ".join(parts)

@@ -78,7 +78,7 @@ class ClockShifts:
     ----------
     table : DataFrame
         `source`, `file`, `events`, `shift_hours` (to be added), `agreement` with the daily profile
-        of other files (correlation) and `agreement_shifted`.
+        of others (0 to 1) and `agreement_shifted`.
     """
 
     table: pd.DataFrame
