@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 import unicodedata
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from cjkit.project import Project
 from cjkit.sources import erasing as landed
 
 _FEWEST = 6
-"""A value shorter than this is in too many records to be somebody's trace."""
+"""An id shorter than this stands in too many texts to be somebody's trace."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,8 @@ def finish_erasing(project: Project, engine: DuckDB, vault: Vault | None) -> boo
         shutil.rmtree(log.rename(log.with_name(PARTIAL + log.name)))
     identity.erase_anchors(engine, state / "identity", keys)
     if vault is not None:
-        for name, numbers in _unclaimed_records(vault, keys):
+        found = landed.find_people(project, engine, keys)
+        for name, numbers in list(_raw_records(vault, keys, found)):
             vault.forget_records(name, numbers)
         vault.forget(keys)
     landed.erase(project, engine, keys)
@@ -130,25 +131,16 @@ def find_traces(
 ) -> Traces:
     """Say what there is of people in what the gate keeps, and change nothing."""
     state = project.state_folder
-    rows = landed.find_people(project, engine, person_keys)
-    counts = {f"landed {table}": found for table, found in sorted(rows.rows.items())}
+    found = landed.find_people(project, engine, person_keys)
+    counts = {f"landed {table}": rows for table, rows in sorted(found.rows.items())}
     counts["prepared logs"] = sum(1 for _ in _logs_with(engine, state, person_keys))
     counts["remembered ids"] = identity.count_anchors(engine, state / "identity", person_keys)
     if vault is not None:
-        for kind, batches in (
-            ("ids", vault.ids(of=person_keys)),
-            ("details", vault.details(of=person_keys)),
-            ("records", vault.records(of=person_keys)),
-        ):
-            counts[f"vault {kind}"] = sum(len(batch) for batch in batches)
-        unclaimed = _unclaimed_records(vault, person_keys)
-        counts["vault records"] += sum(len(numbers) for _, numbers in unclaimed)
-    return Traces(
-        tuple(sorted(customer_ids)),
-        tuple(sorted(person_keys)),
-        counts,
-        tuple(dict.fromkeys(file for _, file in rows.files)),
-    )
+        counts["vault ids"] = sum(map(len, vault.ids(of=person_keys)))
+        counts["vault details"] = sum(map(len, vault.details(of=person_keys)))
+        records = _raw_records(vault, person_keys, found)
+        counts["vault records"] = sum(len(numbers) for _, numbers in records)
+    return Traces(tuple(sorted(customer_ids)), tuple(sorted(person_keys)), counts, found.files)
 
 
 def _logs_with(engine: DuckDB, state: Path, person_keys: Collection[str]) -> Iterator[Path]:
@@ -168,13 +160,13 @@ def _logs_with(engine: DuckDB, state: Path, person_keys: Collection[str]) -> Ite
             yield log
 
 
-def _unclaimed_records(
-    vault: Vault, person_keys: Collection[str]
-) -> Iterator[tuple[str, Sequence[int]]]:
-    """Yield raw records on which nobody was recognised, but in which an id of theirs stands.
+def _raw_records(
+    vault: Vault, person_keys: Collection[str], found: landed.LandedTraces
+) -> Iterator[tuple[str, list[int]]]:
+    """Yield the numbers of raw records that are theirs, by the name they are kept under.
 
-    Records that could not be read have no key; their text is searched for the ids in clear, whole
-    or, for telephone numbers, by their last nine digits.
+    A record is theirs when it has a key of theirs, when a row that landed from it has, or when one
+    of their ids stands in its text: nobody may have been recognised on it.
     """
     known = {
         value.casefold()
@@ -183,19 +175,20 @@ def _unclaimed_records(
         if len(value) >= _FEWEST
     }
     ends = {value[-9:] for value in known if value.removeprefix("+").isdigit() and len(value) > 9}
-    if not known:
-        return
     for batch in vault.records():
-        unclaimed = batch[batch["person_key"].isna()]
-        theirs = unclaimed[[_names(record, known, ends) for record in unclaimed["record"]]]
-        for name, found in theirs.groupby("landed"):
-            yield str(name), found["record_no"].tolist()
+        theirs = [
+            key in person_keys
+            or number in found.records.get(name, ())
+            or _names(record, known, ends)
+            for name, number, key, record in batch.itertuples(index=False)
+        ]
+        for name, numbers in batch[theirs].groupby("landed")["record_no"]:
+            yield str(name), numbers.tolist()
 
 
 def _names(record: str, known: Collection[str], ends: Collection[str]) -> bool:
-    """Say whether one of the ids stands in the text of a record."""
-    form = unicodedata.normalize("NFKC", json.dumps(json.loads(record), ensure_ascii=False))
-    form = form.casefold()
+    """Say whether an id stands in the text of a record; phone numbers by their last nine digits."""
+    form = unicodedata.normalize("NFKC", record).casefold()
     digits = "".join(filter(str.isdigit, form))
     return any(value in form for value in known) or any(end in digits for end in ends)
 

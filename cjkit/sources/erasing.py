@@ -13,6 +13,7 @@ import pandas as pd
 
 from cjkit.engine import DuckDB, column, text
 from cjkit.project import Project
+from cjkit.sources.correcting import kept_as
 
 _SOUGHT = "sought people"
 _EDGES = "edges.parquet"
@@ -26,14 +27,17 @@ class LandedTraces:
     ----------
     rows : mapping from table to int
         Their rows; `edges` are links between ids.
-    files : tuple of (source, file)
-        The input files that these came from.
+    files : tuple of str
+        The input files that these came from, as the project's folder sees them.
+    records : mapping from name to set of int
+        The numbers of their records, by each name under which a vault may keep these records.
     folders : tuple of Path
         The landed folders.
     """
 
     rows: dict[str, int]
-    files: tuple[tuple[str, str], ...]
+    files: tuple[str, ...]
+    records: dict[str, set[int]]
     folders: tuple[Path, ...]
 
 
@@ -41,14 +45,17 @@ def find_people(project: Project, engine: DuckDB, person_keys: Collection[str]) 
     """Say where people with these keys are in what has landed, also where a killed run left it."""
     rows: Counter[str] = Counter()
     files, folders = [], []
+    records: dict[str, set[int]] = {}
     for folder, found in _search(project, engine, person_keys):
-        rows.update(found)
+        rows.update({table: len(numbers) for table, numbers in found.items()})
         folders.append(folder)
+        records[folder.name] = {number for numbers in found.values() for number in numbers}
         ledger = folder / "ledger.json"
         if ledger.is_file():
             read = json.loads(ledger.read_text(encoding="utf-8"))
-            files.append((read["source"], read["file"]))
-    return LandedTraces(dict(rows), tuple(files), tuple(folders))
+            files.append(read["file"])
+            records[kept_as(read["source"], read["file"])] = records[folder.name]
+    return LandedTraces(dict(rows), tuple(sorted(set(files))), records, tuple(folders))
 
 
 def erase(project: Project, engine: DuckDB, person_keys: Collection[str]) -> None:
@@ -67,21 +74,23 @@ def erase(project: Project, engine: DuckDB, person_keys: Collection[str]) -> Non
 
 def _search(
     project: Project, engine: DuckDB, person_keys: Collection[str]
-) -> Iterator[tuple[Path, dict[str, int]]]:
-    """Yield the landed folders that hold someone, with the number of rows by table."""
+) -> Iterator[tuple[Path, dict[str, list[int]]]]:
+    """Yield the landed folders that hold someone, with the record number of each row by table."""
     keys = pd.DataFrame({"person_key": pd.Series(sorted(person_keys), dtype="str")})
     sought = engine.add(_SOUGHT, keys)
-    is_theirs = f"in (select person_key from {sought})"
     for folder in sorted((project.state_folder / "landed").glob("*")):
         found = {}
         for path in sorted(folder.glob("*.parquet")):
             own = ("key_a", "key_b") if path.name == _EDGES else ("person_key",)
-            where = " or ".join(f"cast({column(name)} as varchar) {is_theirs}" for name in own)
+            where = " or ".join(
+                f"cast({column(name)} as varchar) in (select person_key from {sought})"
+                for name in own
+            )
             rows = engine.query(
-                f"select count(*) as n from read_parquet({text(str(path))}) where {where}"
-            )["n"].iloc[0]
-            if rows:
-                found[path.stem] = int(rows)
+                f"select record_no from read_parquet({text(str(path))}) where {where}"
+            )
+            if len(rows):
+                found[path.stem] = rows["record_no"].tolist()
         if found:
             yield folder, found
     engine.run(f"drop table {sought}")
