@@ -1,9 +1,15 @@
-"""Count, split, follow and time a funnel of five steps: seconds and peak memory.
+"""A funnel of five steps over a prepared log, side by side with the shortest SQL for the same.
 
-    python benchmarks/bench_funnel.py [--rows 10000000]
+    python benchmarks/bench_funnel.py [--rows 10000000] [--runs 5]
 
 A prepared log is drawn by a hash of each row's number and written as Parquet; it is measured in a
-process of its own. One line of JSON is printed.
+process of its own. Each question is asked `runs` times of cjkit and of SQL written by hand for
+DuckDB, in turn, and must have the same answer; the figures are medians of CPU seconds. One line of
+JSON is printed.
+
+What stands by hand is free to use what only DuckDB has (ASOF joins) and knows that each step has
+an event of its own and that no two events of a customer share a place; cjkit's statements run on
+other engines, too, and allow for both.
 """
 
 from __future__ import annotations
@@ -12,6 +18,7 @@ import argparse
 import json
 import multiprocessing
 import resource
+import statistics
 import tempfile
 import time
 from collections.abc import Callable
@@ -19,9 +26,12 @@ from pathlib import Path
 from typing import Any
 
 from cjkit.engine import DuckDB, text
-from cjkit.funnel import measure_funnel, measure_funnel_trend, measure_times
+from cjkit.funnel import measure_curve, measure_funnel, measure_funnel_trend, measure_times
 
 STEPS = ["visit", "view_product", "add_to_cart", "begin_checkout", "purchase"]
+DAY = 86_400_000_000
+WITHIN = 60 * DAY
+STEP = 10 * DAY
 
 
 def write_events(rows: int, path: Path) -> None:
@@ -33,53 +43,145 @@ def write_events(rows: int, path: Path) -> None:
     engine.copy(
         f"""
         select customer_id, {drawn} as event, occurred_us, device, 'second' as time_precision,
+            'r' || key as ref_id, cast(null as bigint) as valid_until_us,
             row_number() over (partition by customer_id order by occurred_us) as step_no,
             cast(local as date) as local_date, isodow(local) as local_weekday,
             cast(date_trunc('month', local) as date) as local_month
         from (select 'c' || hash(i, 1) % {rows * 2 // 25} as customer_id, hash(i, 2) / 2.0**64 as u,
                 1700000000000000 + cast(hash(i, 3) % 63072000 as bigint) * 1000000 as occurred_us,
                 case hash(i, 4) % 3 when 0 then 'phone' when 1 then 'tablet' else 'desktop' end
-                    as device, make_timestamp(occurred_us) as local
+                    as device, hash(i, 5) % 3 as key, make_timestamp(occurred_us) as local
             from range({rows}) as numbers(i)) as drawn
         order by customer_id, occurred_us""",
         path,
     )
 
 
-def measure(path: Path) -> dict[str, Any]:
-    """Run every call once over the log in `path`; return CPU seconds, wall seconds and memory."""
-    engine = DuckDB(threads=2, memory="2GB")
+def by_hand(
+    *, key: str = "", step: int | None = None, without: str = "", ends: str = "counts"
+) -> str:
+    """Write the shortest SQL for a question: one ASOF join a step."""
+    same = f"e.customer_id = s.customer_id{f' and e.{key} = s.{key}' if key else ''}"
+    keys = f"customer_id{f', {key}' if key else ''}"
+    source = "events"
+    begin = ""
+    if without:
+        source, begin = (
+            "numbered",
+            (
+                "numbered as (select *, count(*) filter (event = 'help') over (partition by "
+                "customer_id order by step_no rows unbounded preceding) as part from events), "
+            ),
+        )
+        same, keys = f"{same} and e.part = s.part", f"{keys}, part"
+    levels = [
+        f"s1 as (select {keys}, step_no, occurred_us, occurred_us as began "
+        f"from {source} where event = '{STEPS[0]}')"
+    ]
+    for k, name in enumerate(STEPS[1:], start=2):
+        soon = f" and e.occurred_us - s.occurred_us <= {step}" if step else ""
+        levels.append(
+            f"s{k} as (select e.{keys.replace(', ', ', e.')}, e.step_no, e.occurred_us, s.began "
+            f"from {source} e asof join s{k - 1} s on {same} and e.step_no > s.step_no "
+            f"where e.event = '{name}' and e.occurred_us - s.began <= {WITHIN}{soon})"
+        )
+    counts = " union all ".join(
+        f"select {k} as step_number, count(distinct customer_id) as customers from s{k}"
+        for k in range(1, len(STEPS) + 1)
+    )
+    return f"with {begin}{', '.join(levels)} {counts} order by 1"
+
+
+def times_by_hand() -> str:
+    """Write the shortest SQL for the median times: from each start the earliest next step."""
+    levels = [
+        f"t1 as (select customer_id, step_no, occurred_us as a1 from events "
+        f"where event = '{STEPS[0]}')"
+    ]
+    for k, name in enumerate(STEPS[1:], start=2):
+        carried = ", ".join(f"s.a{j}" for j in range(1, k))
+        first = "s.first_no" if k > 2 else "s.step_no as first_no"
+        levels.append(
+            f"t{k} as (select e.customer_id, e.step_no, {first}, {carried}, e.occurred_us as a{k} "
+            f"from t{k - 1} s asof join (select * from events where event = '{name}') e "
+            f"on e.customer_id = s.customer_id and s.step_no < e.step_no)"
+        )
+    gaps = ", ".join(
+        [f"median(a{k + 1} - a{k})" for k in range(1, len(STEPS))] + [f"median(a{len(STEPS)} - a1)"]
+    )
+    return (
+        f"with {', '.join(levels)} select count(*) as n, {gaps} from (select * from "
+        f"t{len(STEPS)} where a{len(STEPS)} - a1 <= {WITHIN} "
+        "qualify row_number() over (partition by customer_id order by first_no) = 1)"
+    )
+
+
+def measure(path: Path, runs: int) -> dict[str, Any]:
+    """Ask every question over the log in `path`; return CPU seconds, ratios and memory."""
+    # Python and its libraries take some 300 MB beside the engine: together below 2 GB.
+    engine = DuckDB(threads=2, memory="1200MB")
     events = engine.view("events", f"select * from read_parquet({text(str(path))})")
-    calls: dict[str, Callable[[], object]] = {
-        "funnel": lambda: measure_funnel(events, STEPS, within="60D"),
-        "funnel_simultaneous": lambda: measure_funnel(
-            events, STEPS, within="60D", ties="simultaneous"
-        ),
-        "funnel_by_device": lambda: measure_funnel(events, STEPS, within="60D", by="device"),
-        "trend_by_month": lambda: measure_funnel_trend(events, STEPS, within="60D"),
-        "times": lambda: measure_times(events, STEPS, within="60D"),
+
+    def counted(**options: Any) -> Callable[[], list[int]]:
+        steps: list[Any] = STEPS
+        if options.pop("step", None):
+            steps = [STEPS[0], *({"event": name, "within": "10D"} for name in STEPS[1:])]
+        call = {"within": "60D", **options}
+        return lambda: measure_funnel(events, steps, **call).table["customers"].tolist()
+
+    def written(sql: str) -> Callable[[], list[int]]:
+        return lambda: engine.query(sql)["customers"].tolist()
+
+    def timed() -> list[float]:
+        table = measure_times(events, STEPS, within="60D").table
+        return [float(table["customers"].iloc[-1]), *table["median_us"]]
+
+    def timed_by_hand() -> list[float]:
+        return [float(value) for value in engine.query(times_by_hand()).iloc[0]]
+
+    pairs: dict[str, tuple[Callable[[], Any], Callable[[], Any] | None]] = {
+        "counts": (counted(), written(by_hand())),
+        "step_windows": (counted(step=True), written(by_hand(step=STEP))),
+        "held_key": (counted(hold="ref_id"), written(by_hand(key="ref_id"))),
+        "exclusion": (counted(without=["help"]), written(by_hand(without="help"))),
+        "times": (timed, timed_by_hand),
+        "counts_simultaneous": (counted(ties="simultaneous"), None),
+        "counts_by_device": (counted(by="device"), None),
+        "trend": (lambda: measure_funnel_trend(events, STEPS, within="60D"), None),
+        "curve": (lambda: measure_curve(events, STEPS, within="60D"), None),
     }
-    found: dict[str, Any] = {"cpu_seconds": {}, "seconds": {}}
-    for name, call in calls.items():
-        begin, used = time.perf_counter(), time.process_time()
-        call()
-        found["cpu_seconds"][name] = round(time.process_time() - used, 2)
-        found["seconds"][name] = round(time.perf_counter() - begin, 2)
+    found: dict[str, Any] = {}
+    for name, (call, hand) in pairs.items():
+        used: dict[str, list[float]] = {"cjkit": [], "by_hand": []}
+        for _ in range(runs if hand else 1):
+            answers = []
+            for side, ask in (("cjkit", call), ("by_hand", hand)):
+                if ask is not None:
+                    begin = time.process_time()
+                    answers.append(ask())
+                    used[side].append(time.process_time() - begin)
+            if hand is not None and answers[0] != answers[1]:
+                raise SystemExit(f"{name}: {answers[0]} is not {answers[1]}")
+        medians = {side: statistics.median(seconds) for side, seconds in used.items() if seconds}
+        found[name] = {f"{side}_cpu_seconds": round(value, 2) for side, value in medians.items()}
+        if hand is not None:
+            found[name]["ratio"] = round(medians["cjkit"] / medians["by_hand"], 2)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return {**found, "peak_memory_mb": peak // 1024, "rows": events.count()}
+    return {"questions": found, "peak_memory_mb": peak // 1024, "rows": events.count()}
 
 
 def main() -> None:
     """Draw, measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=10_000_000)
-    rows = parser.parse_args().rows
+    parser.add_argument("--runs", type=int, default=5)
+    given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "events.parquet"
         # A process for each, so that drawing does not count as memory of measuring.
         with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
-            pool.apply(write_events, (rows, path))
-            found = pool.apply(measure, (path,))
+            pool.apply(write_events, (given.rows, path))
+            found = pool.apply(measure, (path, given.runs))
     print(json.dumps({"benchmark": "funnel", **found}))
 
 
