@@ -14,6 +14,7 @@ import pandas as pd
 from cjkit.checks import unknown_name
 from cjkit.cleansing.freshness import measure_freshness
 from cjkit.cleansing.history import compare_scores, read_history, runs_until
+from cjkit.cleansing.originals import UNREADABLE
 from cjkit.cleansing.results import (
     Changes,
     ChannelChanges,
@@ -136,7 +137,7 @@ def _by_rule(failures: pd.DataFrame, rules: pd.DataFrame, ledger: pd.DataFrame) 
 def list_examples(engine: DuckDB, folder: Path, rule: str | None, most: int) -> QuarantineExamples:
     """Read the first `most` rows that one rule marked, or that each set aside as a fault."""
     path = text(str(folder / "gate_rules.parquet"))
-    known = set(engine.query(f"select rule from read_parquet({path})")["rule"])
+    known = set(engine.query(f"select rule from read_parquet({path})")["rule"]) | {UNREADABLE}
     if rule is not None and rule not in known:
         raise unknown_name("rule", rule, known, where="the gate")
     wanted = f"rule = {text(rule)}" if rule is not None else "outcome = 'quarantined'"

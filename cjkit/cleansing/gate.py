@@ -19,10 +19,12 @@ from cjkit import identity, sources
 from cjkit.checks import CjkitError
 from cjkit.cleansing import clocks, identities, ledgers, people, quality, rows, sales
 from cjkit.cleansing.changes import compare_before
+from cjkit.cleansing.corrections import Kept, read_corrections
 from cjkit.cleansing.erasing import finish_erasing, read_tombstones
 from cjkit.cleansing.freshness import count_days
 from cjkit.cleansing.history import remember_run
 from cjkit.cleansing.landing import Landing, open_landing
+from cjkit.cleansing.originals import UNREADABLE_SQL, keep_originals
 from cjkit.cleansing.prepared import write_log
 from cjkit.cleansing.state import (
     fingerprint,
@@ -100,7 +102,15 @@ def prepare(project: str | Path | Project, *, as_of: str | datetime.date | None 
             finish_erasing(project, engine, vault)
             erased = read_tombstones(state).person_keys
             hide = _pseudonym(key)
-            landed = sources.land(project, engine, pseudonym=hide, vault=vault, erased=erased)
+            corrections = read_corrections(project, vault)
+            landed = sources.land(
+                project,
+                engine,
+                pseudonym=hide,
+                vault=vault,
+                erased=erased,
+                corrections=corrections,
+            )
             made_by = f"{version('cjkit')} {GATE_VERSION}"
             pins = identities.pins_text(project)
             about = [made_by, project.text, pins, str(chosen), landed.fingerprint, *erased]
@@ -108,7 +118,7 @@ def prepare(project: str | Path | Project, *, as_of: str | datetime.date | None 
             folder = state / "prepared" / mark
             if is_new := not (folder / "gate.json").is_file():
                 with published(folder) as partial:
-                    cleanse(engine, project, landed, partial, chosen, hide, vault)
+                    cleanse(engine, project, landed, partial, chosen, hide, vault, corrections)
                 identity.keep_ids(folder, state / "identity")
             remember_run(engine, folder, state / "history")
             prune(state / "prepared", folder)
@@ -159,7 +169,8 @@ def cleanse(
     folder: Path,
     chosen: datetime.date | None,
     hide: Callable[[str], str] | None,
-    vault: Vault | None = None,
+    vault: Vault | None,
+    corrections: Kept,
 ) -> None:
     """Take the steps of the gate over what has landed, and write all of a log into `folder`."""
     landing = open_landing(engine, project, landed)
@@ -210,8 +221,11 @@ def cleanse(
     for name, frame in tables.items():
         engine.add(f"gate {name}", frame)
         engine.copy(f'select * from "gate {name}"', folder / f"gate_{name}.parquet")
-    engine.copy(quality.quarantine_sql(landing.rules), folder / "quarantine.parquet")
+    found_aside = f"{quality.quarantine_sql(landing.rules)} union all {UNREADABLE_SQL}"
+    engine.copy(found_aside, folder / "quarantine.parquet")
     engine.copy(quality.flagged_sql(landing.rules), folder / "flagged.parquet")
+    if vault is not None:
+        keep_originals(landing, landed, vault, corrections)
     identity.write_people(engine, found, folder)
     facts = {
         "as_of": as_of.isoformat(),

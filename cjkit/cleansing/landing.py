@@ -54,7 +54,8 @@ class Landing:
         the table: sources in the project's order, then files by name), `source`, `source_no`
         (from 0, in the project's order), `file`, `made` (rows), `erased` (of these, left out).
     records : DataFrame
-        One row for each file: `source`, `file`, `read`, `mapped`, `filtered`, `unreadable` records.
+        One row for each file: `source`, `file`, `read`, `mapped`, `filtered`, `unreadable` records,
+        and those of them that were read as they were `corrected` by hand.
     filtered : DataFrame
         `source`, `file`, `filter`, `records`: which line of a mapping took records out.
     columns : mapping from table to frozenset of str
@@ -97,12 +98,13 @@ def open_landing(engine: DuckDB, project: Project, landed: Landed) -> Landing:
                         "source_no": order[ledger.source],
                         "file": ledger.file,
                         "made": ledger.rows.get(table, 0),
-                        "erased": getattr(ledger, "erased", {}).get(table, 0),
+                        "erased": ledger.erased.get(table, 0),
                     }
                 )
                 paths.append(path)
         found[table] = _make_view(engine, project, table, paths)
     _make_staff(engine, landed)
+    _make_unreadable(engine, landed)
     edges = [folder / "edges.parquet" for folder in landed.folders]
     _make_edges(engine, project, [path for path in edges if path.is_file()])
     columns = ["table", "file_no", "source", "source_no", "file", "made", "erased"]
@@ -137,12 +139,12 @@ def _record_ledger(ledgers: Iterable[Ledger]) -> pd.DataFrame:
             "mapped": ledger.mapped,
             "filtered": sum(ledger.filtered.values()),
             "unreadable": ledger.unreadable,
+            "corrected": ledger.corrected,
         }
         for ledger in ledgers
     ]
-    table = pd.DataFrame(
-        rows, columns=["source", "file", "read", "mapped", "filtered", "unreadable"]
-    )
+    columns = ["source", "file", "read", "mapped", "filtered", "unreadable", "corrected"]
+    table = pd.DataFrame(rows, columns=columns)
     parts = table[["mapped", "filtered", "unreadable"]].sum(axis=1)
     for row in table[table["read"] != parts].itertuples():
         raise CjkitError(
@@ -244,6 +246,19 @@ def _make_staff(engine: DuckDB, landed: Landed) -> None:
         if listed
         else "select '' as person_key where false",
     )
+
+
+def _make_unreadable(engine: DuckDB, landed: Landed) -> None:
+    """Give the numbers of the records that could not be read a view."""
+    parts = [
+        f"""select {text(ledger.source)} as source, {text(ledger.file)} as file, record_no
+            from read_csv({text(str(folder / "unreadable.csv"))}, header = true,
+                columns = {{'record_no': 'bigint'}}, auto_detect = false)"""
+        for folder, ledger in zip(landed.folders, landed.ledgers, strict=True)
+        if ledger.unreadable
+    ]
+    nothing = "select '' as source, '' as file, cast(0 as bigint) as record_no where false"
+    engine.view("unreadable records", " union all ".join(parts) or nothing)
 
 
 def is_made(landing: Landing, table: str) -> bool:

@@ -25,7 +25,7 @@ from cjkit.sources.ids import People, Pseudonym, Vault
 from cjkit.sources.mapping import SourceMapping
 from cjkit.sources.rows import FileLanding, Ledger
 
-LANDING_VERSION = 5
+LANDING_VERSION = 6
 """Counts up when landed rows would differ: then all files are landed anew."""
 
 

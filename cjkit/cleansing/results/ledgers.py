@@ -20,7 +20,8 @@ class RecordLedger:
     Attributes
     ----------
     table : DataFrame
-        `source`, `file`, `read`, `mapped`, `filtered`, `unreadable` (records).
+        `source`, `file`, `read`, `mapped`, `filtered`, `unreadable` (records), `corrected` (those
+        read as they were corrected by hand).
     """
 
     table: pd.DataFrame
