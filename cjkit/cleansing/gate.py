@@ -210,7 +210,6 @@ def cleanse(
         "scorecard": score,
         "days": count_days(landing, as_of_us),
         "rules": quality.list_rules(landing),
-        "rules": quality.list_rules(landing),
         "failures": quality.count_failures(landing),
         "withheld": quality.count_withheld(landing),
         "clock_shifts": shifts,
