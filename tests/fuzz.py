@@ -153,6 +153,8 @@ def damage(rng, case, chunks, ids, encode, end):
                     ids[:] = [ids[i - 1] for i in order]
                     touched = {order.index(i) + 1 if i else 0 for i in touched}
             elif what == "append":
+                if not chunks[-1].endswith(end):
+                    touched.add(len(chunks) - 1)
                 chunks[-1] += chunks[0]
             elif what == "twice" and len(chunks) > 1:
                 place = rng.randrange(1, len(chunks))

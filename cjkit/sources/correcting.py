@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from cjkit.engine import DuckDB, column, text
+from cjkit.engine import DuckDB, column
+from cjkit.sources.columns import record_hash
 from cjkit.sources.mapping import FileRule
 from cjkit.sources.reading import format_of, read_records
 
@@ -135,7 +136,7 @@ def _those_that_hold(
     held = engine.query(
         f"""select record_no
             from {column(f"{name} originals")} join {column(name)} using (record_no)
-            where record_hash is not distinct from md5_number_lower({text(salt)} || record)
+            where record_hash is not distinct from {record_hash("record", salt)}
             order by record_no"""
     )
     return [int(number) for number in held["record_no"]]

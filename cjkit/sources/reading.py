@@ -21,6 +21,7 @@ from cjkit.sources.columns import (
     json_path,
     json_record,
     reach_json,
+    record_hash,
 )
 from cjkit.sources.encoding import as_utf8
 from cjkit.sources.expressions import without_nulls
@@ -47,9 +48,9 @@ def read_records(
     engine : DuckDB
         Where the table will be.
     name : str
-        What it will be called. Its columns are `record_no` (from 1), `record_hash` (64 bits of MD5
-        over `salt` and the whole record; missing where the record could not be read), and `f1`,
-        `f2`, ...: the columns `wanted`, as text.
+        What it will be called. Its columns are `record_no` (from 1), `record_hash` (of the whole
+        record, under `salt`; missing where the record could not be read), and `f1`, `f2`, ...: the
+        columns `wanted`, as text.
     path : Path
         The file; it is only read.
     rule : FileRule
@@ -75,8 +76,7 @@ def read_records(
     """
     reading = open_file(engine, path, rule, wanted, workspace)
     form = format_of(path, rule)
-    # || keeps a missing text missing, which marks the records that could not be read.
-    hashed = f"md5_number_lower({text(salt)} || record_text) as record_hash"
+    hashed = f"{record_hash('record_text', salt)} as record_hash"
     try:
         try:
             _keep(engine, name, reading, hashed)

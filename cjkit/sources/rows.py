@@ -297,23 +297,19 @@ class FileLanding:
 
     def _write_table(self, table: str, source: str, shown: str) -> None:
         rows = [row for row in self.mapping.rows if row.table == table]
-        fixed = dict(CONTRACT[table].columns)
-        extra = {name: row.kind(name) for row in rows for name in row.values if name not in fixed}
-        kinds = {**fixed, **extra}
-        if CONTRACT[table].time is not None:
+        kinds = {name: row.kind(name) for row in rows for name in row.values}
+        if any(row.time for row in rows):
             kinds["time_precision"] = "text"
         made = " union all by name ".join(self._row_sql(row) for row in rows)
-        names = ", ".join(
+        values = [
             f"cast({column(name)} as {SQL_TYPES[kind]}) as {column(name)}"
             for name, kind in kinds.items()
-        )
-        nothing = ", ".join(
-            f"null::{SQL_TYPES[kind]} as {column(name)}" for name, kind in kinds.items()
-        )
+        ]
         self.engine.copy(
-            f"""select {names}, person_key, record_hash, unique_key, row_rule, unreadable,
-                unknown_codes, {text(source)} as source, {text(shown)} as file, record_no
-            from (select {nothing} where false union all by name {made}) as made
+            f"""select {", ".join([*values, "person_key"])}, record_hash, unique_key, row_rule,
+                unreadable, unknown_codes, {text(source)} as source, {text(shown)} as file,
+                record_no
+            from ({made}) as made
             order by record_no, row_rule""",
             self.folder / f"{table}.parquet",
         )
