@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from companies import make_company
 
+from cjkit import __main__ as command
 from cjkit import cleansing
 from cjkit.checks import CjkitError
 from cjkit.cleansing.quarantine import (
@@ -296,3 +297,29 @@ def test_json_keeps_its_types_and_its_own_keys(tmp_path):
     mended = bad | {"at": "2026-01-02T10:00:00", "amount": 8}
     (tmp_path / "in" / "web.ndjson").write_text("\n".join(map(json.dumps, [good, mended])))
     assert_equal(imported, tables(project))
+
+
+def test_the_commands_explain_themselves_and_say_what_they_did(tmp_path, capsys):
+    for action, said in (("export", "mode 0600"), ("import", "changes nothing")):
+        with pytest.raises(SystemExit) as end:
+            command.main(["quarantine", action, "--help"])
+        assert end.value.code == 0
+        assert said in capsys.readouterr().out
+    path = make_company(tmp_path, {"web.csv": web("soon, ann, , , view", "x, bob, , , view")})
+    file = tmp_path / "mend.csv"
+    assert command.main(["quarantine", "export", str(path), str(file)]) == 0
+    told = capsys.readouterr()
+    assert told.out == f"{file}\n"
+    assert "Unreadable value" in told.err
+    rows = read(file)
+    write(file, [rows[0] | {"at": "2026-01-01"}, rows[1] | {"at": "1970-01-01"}])
+    assert command.main(["quarantine", "import", str(path), str(file)]) == 0
+    told = capsys.readouterr()
+    assert [line.split() for line in told.out.splitlines()] == [
+        ["corrected", "2"],
+        ["unchanged", "0"],
+        ["cells", "of", "at", "2"],
+        ["still", "time_1970", "1"],
+    ]
+    assert command.main(["quarantine", "export", str(path), str(file)]) == 1
+    assert "is there already" in capsys.readouterr().err
