@@ -237,6 +237,13 @@ class FunnelSection(Declared):
     hold: str | None = None
     without: tuple[AnyStep, ...] = ()
     count: Literal["customers", "sessions", "cases", "starts"] = "customers"
+    note: dict[Language, str] | None = None
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What decides which chains count, as the functions of the funnel take it."""
+        told = {name: getattr(self, name) for name in ("within", "order", "ties", "hold")}
+        return told | {"without": [step.plain for step in self.without]}
 
     @field_validator("within")
     @classmethod
