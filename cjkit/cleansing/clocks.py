@@ -7,6 +7,8 @@ lies far outside their differences as it stands, and fits them once it is shifte
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -138,7 +140,7 @@ def _is_by_night(profile: Counts) -> bool:
 
 def _find_among(
     profiles: pd.DataFrame, *, is_one_habit: bool = True
-) -> list[tuple[object, int, float, float]]:
+) -> list[tuple[Any, int, float, float]]:
     """Compare each profile that is large enough with the others that are."""
     large = profiles[profiles.sum(axis=1) >= LEAST_EVENTS]
     counts = large.to_numpy(float)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from cjkit.checks import CjkitError, microseconds
+from cjkit.checks import CjkitError
 from cjkit.cleansing.declared import declared_rules
 from cjkit.cleansing.rules import RULES, Rule
 from cjkit.engine import DuckDB, column, text
@@ -201,14 +201,13 @@ def _cast(project: Project, name: str, kind: Kind) -> str:
 
 
 def _shift_sql(project: Project) -> str | None:
-    """Write the SQL of the microseconds by which a source's clock is set right, if any's is."""
-    shifts = {
-        source: microseconds(declared.shift, name=f"sources.{source}.shift")
+    """Write the SQL of the microseconds by which a file's clock is set right, if any's is."""
+    cases = " ".join(
+        f"when source = {text(source)} and file glob {text(pattern)} then {by}"
         for source, declared in project.sources.items()
-        if declared.shift is not None
-    }
-    cases = " ".join(f"when {text(source)} then {by}" for source, by in shifts.items())
-    return f"case source {cases} else 0 end" if cases else None
+        for pattern, by in declared.shifts_us.items()
+    )
+    return f"case {cases} else 0 end" if cases else None
 
 
 def _time_sql(table: str, project: Project) -> str:

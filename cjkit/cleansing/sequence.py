@@ -13,12 +13,13 @@ from pathlib import Path
 from cjkit.checks import microseconds
 from cjkit.cleansing.kept import FORMAT, clean_rows, id_sql, local_sql
 from cjkit.cleansing.landing import Landing, extra_columns
-from cjkit.cleansing.rules import RULES
 from cjkit.cleansing.sales import order_events_sql
 from cjkit.engine import DuckDB, column, text
 from cjkit.events import CONTRACT, ORDER, SQL_TYPES
 
-_FLAGS = tuple(rule for rule in RULES if rule.outcome == "flagged" and rule.tables == ("events",))
+_NO_FLAG = "unreadable_detail"
+"""Is no flag of the event: the detail is missing, which the row itself shows."""
+
 _ALWAYS = ("touchpoint", "channel", "stage", "time_precision", "event_order")
 _SO_FAR = "over (rows between unbounded preceding and current row)"
 
@@ -49,7 +50,9 @@ def _in_order_sql(landing: Landing, as_of_us: int) -> str:
     What neither a row nor the event's own entry in the project says, its touchpoint's entry says.
     """
     flags = ", ".join(
-        f"case when marks.failed & {rule.bit} <> 0 then '{rule.name}' end" for rule in _FLAGS
+        f"case when marks.failed & {rule.bit} <> 0 then '{rule.name}' end"
+        for rule in landing.rules
+        if rule.outcome == "flagged" and "events" in rule.tables and rule.name != _NO_FLAG
     )
     landed = landing.columns["events"]
     own = [name for name in CONTRACT["events"].columns if name in {*landed, *_ALWAYS}]

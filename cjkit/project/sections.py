@@ -191,7 +191,8 @@ class Source(Declared):
     """`[sources.<name>]`: files, and the mapping that says what they mean.
 
     `mapping` is the name of a shipped mapping, a path beginning with `./`, or the mapping itself.
-    `shift` moves a clock that is known to be wrong ("9h", "-9h"). `duplicates = "keep"` says that
+    `shift` moves a clock that is known to be wrong ("9h", "-9h"): of the whole source, or of files
+    by name or pattern (`{ "exports/visits_2025q3.csv" = "9h" }`). `duplicates = "keep"` says that
     equal records are different things, such as two equal purchases in one day; `"latest"` that
     records change, so that of all with one key the latest counts. `customers` names the source
     whose customer records must know everybody in this one.
@@ -200,9 +201,27 @@ class Source(Declared):
     files: tuple[str, ...] = Field(min_length=1)
     mapping: str | Mapping[str, Any]
     required: bool = True
-    shift: str | None = None
+    shift: str | Mapping[str, str] | None = None
     duplicates: Literal["set_aside", "keep", "latest"] = "set_aside"
     customers: str | None = None
+
+    @field_validator("shift")
+    @classmethod
+    def _is_shift(cls, given: str | Mapping[str, str] | None) -> str | Mapping[str, str] | None:
+        for written in given.values() if isinstance(given, Mapping) else [given] if given else []:
+            microseconds(written.removeprefix("-"), name="it")
+        return given
+
+    @property
+    def shifts_us(self) -> dict[str, int]:
+        """By how many microseconds the clocks of files are moved, by the pattern of their names."""
+        given = self.shift if isinstance(self.shift, Mapping) else {"*": self.shift}
+        return {
+            pattern: (-1 if written.startswith("-") else 1)
+            * microseconds(written.removeprefix("-"), name="shift")
+            for pattern, written in given.items()
+            if written is not None
+        }
 
 
 class EventPlace(Declared):

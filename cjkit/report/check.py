@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from cjkit import labels, sources
 from cjkit.checks import CjkitError
+from cjkit.cleansing.declared import declared_rules
 from cjkit.labels import display_name, format_number
 from cjkit.project import Project
 from cjkit.report.plan import counted, notebook_files, plan_notebooks
@@ -54,6 +56,8 @@ def check_project(project: Project) -> Checked:
 
     files = attempt(Project.input_files)
     mappings = attempt(sources.read_mappings)
+    if mappings:
+        attempt(partial(declared_rules, mappings=mappings))
     if files and mappings:
         looks = sources.describe(project)
         faults += [problem for look in looks for problem in look.problems]
