@@ -88,6 +88,8 @@ id = "tiny"
 name = { en = "Tiny", ja = "小さな店" }
 time_zone = "Asia/Tokyo"
 currency = "JPY"
+[company]
+staff_domains = ["staff.example"]
 [consent]
 missing = "allow"
 [privacy]
@@ -502,6 +504,8 @@ def test_commands_show_ask_forget_and_check(company, capsys, monkeypatch):
     capsys.readouterr()
     assert main(["forget", path, "--customer", "login:ann", "--yes"]) == 0
     assert "was forgotten before" in capsys.readouterr().out
+    assert main(["person", path, "--customer", "login:ann"]) == 1
+    assert "'login:ann' was forgotten: nothing is held" in capsys.readouterr().err
 
     assert main(["audit", "verify", path]) == 0
     assert "lines are as they were written" in capsys.readouterr().out
@@ -533,3 +537,19 @@ def test_nobody_is_forgotten_unless_someone_agrees(company, monkeypatch, answer,
     monkeypatch.setattr("sys.stdin", Terminal(answer))
     assert main(["forget", str(company.path), "--customer", "login:ann"]) == status
     assert (find_traces(company) == set()) is (status == 0)
+
+
+def test_where_ids_are_plain_there_is_no_vault_and_forgetting_is_the_same(tmp_path):
+    path = write_company(tmp_path / "plain", OTHERS, ANN)
+    shown = path.read_text().replace("[privacy]", '[privacy]\npseudonyms = "plain"')
+    path.write_text(re.sub("private = {.*}", "", shown))
+    project = read_project(path)
+    held = read_person(project, "login:ann")
+    assert held.customer_ids == ("login:ann",)
+    assert set(held.ids["value"]) == set(KEYS.values())
+    plain = [f"{name}:{value}" for name, value in KEYS.items()]
+    assert find_traces(project, plain)
+    forget(project, plan_forgetting(project, ["Ann.Lee@example.com"]))
+    cleansing.prepare(project)
+    assert find_traces(project, plain) == set()
+    assert not (project.state_folder / "vault.sqlite").exists()

@@ -13,6 +13,7 @@ import pandas as pd
 
 from cjkit import identity, sources
 from cjkit.checks import CjkitError, unknown_name
+from cjkit.cleansing.erasing import read_tombstones
 from cjkit.cleansing.gate import prepare
 from cjkit.cleansing.state import make_state_folder, one_at_a_time, opened_vault
 from cjkit.engine import DuckDB, EngineError, column, text
@@ -166,6 +167,10 @@ def find_customers(
             f"{customer!r} is several people: say which id you mean, as {' or '.join(names)}."
         )
     if found.empty:
+        if not sought.keys().isdisjoint(read_tombstones(project.state_folder).person_keys):
+            raise CjkitError(
+                f"{customer!r} was forgotten: nothing is held, and files are read without them."
+            )
         raise CjkitError(
             f"Nobody is known as {customer!r}. Sought: customer_id"
             f"{''.join(f', {name}' for name in dict.fromkeys(sought.values()))}. Write an e-mail "

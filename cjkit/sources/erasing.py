@@ -16,7 +16,7 @@ from cjkit.project import Project
 from cjkit.sources.correcting import kept_as
 
 _SOUGHT = "sought people"
-_EDGES = "edges.parquet"
+_KEYS = ("person_key", "key_a", "key_b")
 
 
 @dataclass(frozen=True)
@@ -81,16 +81,19 @@ def _search(
     for folder in sorted((project.state_folder / "landed").glob("*")):
         found = {}
         for path in sorted(folder.glob("*.parquet")):
-            own = ("key_a", "key_b") if path.name == _EDGES else ("person_key",)
+            read = f"read_parquet({text(str(path))})"
+            columns = engine.describe(f"select * from {read}")
             where = " or ".join(
                 f"cast({column(name)} as varchar) in (select person_key from {sought})"
-                for name in own
+                for name in columns
+                if name in _KEYS
             )
+            number = "record_no" if "record_no" in columns else "null"
             rows = engine.query(
-                f"select record_no from read_parquet({text(str(path))}) where {where}"
+                f"select {number} as record_no from {read} where {where or 'false'}"
             )
             if len(rows):
-                found[path.stem] = rows["record_no"].tolist()
+                found[path.stem] = [int(number) for number in rows["record_no"].fillna(0)]
         if found:
             yield folder, found
     engine.run(f"drop table {sought}")
