@@ -1,23 +1,22 @@
 """Group, fit, predict and score: how long lifetime value takes, and how much memory.
 
-    python benchmarks/bench_lifetime_value.py [--customers 1000000]
+    python benchmarks/bench_lifetime_value.py [--customers 10000000]
 
-Orders are simulated customer by customer in time, written as Parquet, and measured in a process of
-their own. One line of JSON is printed.
+Orders are simulated customer by customer over two years, written as Parquet, and measured in a
+process of their own. Beside it stands what a user would otherwise run on a tenth of them: a table
+of customers made by pandas, and the same model fitted to every row of it.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import multiprocessing
-import resource
 import tempfile
-import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from measuring import asked, fresh, say, timed
 
 from cjkit.engine import DuckDB, text
 from cjkit.lifetime_value import (
@@ -27,23 +26,26 @@ from cjkit.lifetime_value import (
     fit_spend,
     measure_retention,
     predict_value,
+    read_histories,
 )
+from cjkit.lifetime_value.purchase_model import estimate_purchases
 
 DAYS = 730
 WEEKS = 105
 UNTIL = "2026-01-01"
+FIRST_DAY = "2024-01-02"
 TRUTH = PurchaseModel(0.8, 50.0, 0.9, 2.5)
+BATCH = 50_000
 
 
 def write_orders(customers: int, path: Path) -> int:
     """Simulate the orders of two years and write them; return how many lines."""
     engine = DuckDB()
-    batch = 50_000
 
-    def batches() -> list[pd.DataFrame]:
-        for first in range(0, customers, batch):
+    def batches() -> Iterator[pd.DataFrame]:
+        for first in range(0, customers, BATCH):
             rng = np.random.default_rng(first)
-            size = min(batch, customers - first)
+            size = min(BATCH, customers - first)
             new = np.zeros(size)
             start = rng.uniform(0, DAYS - 1, size)
             counts = TRUTH.simulate(7, WEEKS, new, new, new, rng)
@@ -59,51 +61,87 @@ def write_orders(customers: int, path: Path) -> int:
 
     engine.write_table("raw", batches())
     engine.copy(
-        "select 'c' || customer_no as customer_id, date '2024-01-02' + cast(day as int)"
+        f"select 'c' || customer_no as customer_id, date '{FIRST_DAY}' + cast(day as int)"
         " as local_date, revenue, false as is_return from raw order by customer_no, day",
         path,
     )
     return engine.table("raw").count()
 
 
-def measure(path: Path) -> dict[str, float]:
-    """Run every step once over the orders in `path`; return the seconds of each."""
+def group_fit_predict(path: Path) -> dict[str, Any]:
+    """Run what a forecast needs, once over the orders in `path`."""
     engine = DuckDB(threads=2, memory="1GB")
     orders = engine.view("orders", f"select * from read_parquet({text(str(path))})")
-    seconds: dict[str, float] = {}
-
-    def timed(name, call):
-        begin = time.perf_counter()
-        found = call()
-        seconds[name] = round(time.perf_counter() - begin, 2)
-        return found
-
-    purchases = timed("fit_purchases", lambda: fit_purchases(orders, until=UNTIL))
-    spend = timed("fit_spend", lambda: fit_spend(orders, until=UNTIL))
-    value = timed("predict_value", lambda: predict_value(orders, purchases, spend))
-    seconds["group_fit_predict"] = round(sum(seconds.values()), 2)
-    timed("backtest_purchases", lambda: backtest_purchases(orders, until=UNTIL))
-    timed("measure_retention", lambda: measure_retention(orders, until=UNTIL))
+    histories, grouped = timed(lambda: read_histories(orders, until=UNTIL))
+    purchases, fitted = timed(lambda: fit_purchases(histories))
+    spend, spent = timed(lambda: fit_spend(histories))
+    value, predicted = timed(lambda: predict_value(purchases, spend))
+    steps = {"group": grouped, "fit": fitted, "fit_spend": spent, "predict": predicted}
     return {
         "customers": value.customers,
-        "histories": len(purchases.histories.table),
-        "seconds": seconds,
-        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        "histories": len(histories.table),
+        "steps": steps,
+        **sum_up(steps),
     }
+
+
+def sum_up(steps: dict[str, dict[str, float]]) -> dict[str, float]:
+    """Add up the seconds of the steps of one process; its peak is that of the last."""
+    seconds = ("cpu_seconds", "seconds")
+    return {name: round(sum(step[name] for step in steps.values()), 2) for name in seconds} | {
+        "peak_memory_mb": max(step["peak_memory_mb"] for step in steps.values())
+    }
+
+
+def check_beside(path: Path) -> dict[str, Any]:
+    """Run what stands beside a forecast: its back-test and the cohorts."""
+    engine = DuckDB(threads=2, memory="1GB")
+    orders = engine.view("orders", f"select * from read_parquet({text(str(path))})")
+    _, backtest = timed(lambda: backtest_purchases(orders, until=UNTIL))
+    _, retention = timed(lambda: measure_retention(orders, until=UNTIL))
+    return {"backtest": backtest, "retention": retention}
+
+
+def one_row_each(path: Path) -> dict[str, Any]:
+    """Group by pandas, fit to one row for each customer and predict for each: the plain way."""
+    orders, read = timed(lambda: pd.read_parquet(path))
+
+    def group() -> pd.DataFrame:
+        days = orders.groupby(["customer_id", "local_date"], as_index=False)["revenue"].sum()
+        days["local_date"] = pd.to_datetime(days["local_date"])
+        found = days.groupby("customer_id")["local_date"].agg(["min", "max", "count"])
+        end = pd.Timestamp(UNTIL) - pd.Timedelta("1D")
+        found["recency"] = (found["max"] - found["min"]).dt.days / 7
+        found["age"] = (end - found["min"]).dt.days / 7
+        return found
+
+    rows, grouped = timed(group)
+    history = (rows["count"].to_numpy(float) - 1, rows["recency"], rows["age"])
+    estimate, fitted = timed(lambda: estimate_purchases(*history, np.ones(len(rows))))
+    model = PurchaseModel(*estimate.values)
+    _, predicted = timed(lambda: model.expected_purchases(365.25 / 7, *history))
+    steps = {"read": read, "group": grouped, "fit": fitted, "predict": predicted}
+    return {"customers": len(rows), "steps": steps, **sum_up(steps)}
 
 
 def main() -> None:
     """Write, measure, print."""
-    options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--customers", type=int, default=1_000_000)
-    customers = options.parse_args().customers
+    customers = asked(__doc__, "customers", 10_000_000)
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "orders.parquet"
-        # Each in a fresh process: the memory of one is not counted for the other.
-        with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
-            lines = pool.apply(write_orders, (customers, path))
-            found = pool.apply(measure, (path,))
-    print(json.dumps({"benchmark": "lifetime_value", "order_lines": lines, **found}))
+        whole, tenth = Path(folder) / "orders.parquet", Path(folder) / "tenth.parquet"
+        lines = fresh(write_orders, customers, whole)
+        found = fresh(group_fit_predict, whole)
+        say("lifetime_value", part="group, fit, predict", order_lines=lines, **found)
+        whole.unlink()
+        lines = fresh(write_orders, max(customers // 10, 1), tenth)
+        ours, plain = fresh(group_fit_predict, tenth), fresh(one_row_each, tenth)
+        say("lifetime_value", part="group, fit, predict", order_lines=lines, **ours)
+        ratios = {
+            name: round(plain[name] / ours[name], 2)
+            for name in ("cpu_seconds", "seconds", "peak_memory_mb")
+        }
+        say("lifetime_value", part="one row a customer, in pandas", **plain, times_ours=ratios)
+        say("lifetime_value", part="beside it", order_lines=lines, **fresh(check_beside, tenth))
 
 
 if __name__ == "__main__":

@@ -348,3 +348,59 @@ def test_cdnow_summary_file_gives_the_published_customers(real_data):
     assert float(model.probability_active(26, 30.86, 31)) == pytest.approx(0.9689, abs=1e-4)
     new = model.expected_purchases(np.array([39, 52, 104]), 0, 0, 0)
     assert new.round(4).tolist() == [1.1950, 1.4440, 2.1998]
+
+
+# ---------------------------------------------------------------- how far intervals hold
+
+
+def simulated_sets(rng: np.random.Generator, sets: int, customers: int) -> int:
+    """Simulate companies in continuous time; count those whose future the interval held."""
+    held, seen, ahead = 0, 52.0, 26.0
+    for place in range(sets):
+        x, tx, t, later = simulate_future(rng, customers, seen, ahead)
+        table = pd.DataFrame({"repeats": x, "recency": tx, "age": t, "customers": 1})
+        table["repeat_spend"] = 1.0
+        histories = ContinuousHistories(table)
+        fit = fit_purchases(histories, unit="1W", prior_sd=2.0)
+        bought = simulate_totals(fit, None, steps=1, step=ahead, seed=place)[0][0]
+        held += bought.low <= later.sum() <= bought.high
+    return held
+
+
+class ContinuousHistories:
+    """Histories whose times are no whole days, as `fit_purchases` asks of them."""
+
+    until, kept_share, sql = datetime.date(2026, 1, 1), 1.0, ()
+
+    def __init__(self, table: pd.DataFrame) -> None:
+        self.table = table
+
+    def times(self, unit: pd.Timedelta) -> tuple[np.ndarray, ...]:
+        return tuple(self.table[name].to_numpy(float) for name in ("repeats", "recency", "age"))
+
+
+def simulate_future(rng: np.random.Generator, customers: int, seen: float, ahead: float):
+    """Let customers come, buy and stop as the story of BG/NBD tells it, purchase by purchase."""
+    age = rng.uniform(seen / 4, seen, customers)
+    rate = np.maximum(rng.gamma(0.6, size=customers) / 8.0, 1e-9)
+    stop = rng.beta(0.8, 2.5, customers)
+    x, tx, later = np.zeros(customers), np.zeros(customers), np.zeros(customers)
+    clock, live = np.zeros(customers), np.arange(customers)
+    while len(live):
+        clock[live] += rng.exponential(1 / rate[live])
+        live = live[clock[live] < age[live] + ahead]
+        before = live[clock[live] < age[live]]
+        x[before] += 1
+        tx[before] = clock[before]
+        later[live[clock[live] >= age[live]]] += 1
+        live = live[rng.random(len(live)) >= stop[live]]
+    return x, tx, age, later
+
+
+def test_the_interval_of_the_total_holds_the_future():
+    assert simulated_sets(np.random.default_rng(1), 10, 1000) >= 8
+
+
+@pytest.mark.long
+def test_the_interval_of_the_total_holds_the_future_of_54_in_60(rng):
+    assert simulated_sets(rng, 60, 5000) >= 54

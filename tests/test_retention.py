@@ -7,8 +7,13 @@ from scipy import stats
 from value_shop import build_orders, random_orders
 
 from cjkit import privacy
+from cjkit.checks import CjkitError
 from cjkit.engine import Table
-from cjkit.lifetime_value import measure_cohort_revenue, measure_retention
+from cjkit.lifetime_value import (
+    measure_cohort_revenue,
+    measure_day_retention,
+    measure_retention,
+)
 
 
 def test_a_customer_comes_back_in_a_later_month_and_counts_once():
@@ -136,3 +141,69 @@ def test_small_cohorts_are_masked_with_their_rates():
     masked = privacy.mask(measure_retention(orders, until="2024-03-01"), 5).table
     assert pd.isna(masked["active"].iloc[1])
     assert pd.isna(masked["repeat_rate"].iloc[1])
+
+
+# ---------------------------------------------------------------- by each customer's own clock
+
+
+def slow_day_rates(orders: Table, until: pd.Timestamp, kind: str, days: list[int]):
+    """Ask each customer in turn: slow, and obviously right."""
+    lines = orders.engine.query(f"select * from {orders} where customer_id is not null")
+    lines["day"] = pd.to_datetime(lines["local_date"])
+    lines = lines[~lines["is_return"].fillna(False).astype(bool) & (lines["day"] < until)]
+    found = []
+    for before, day in zip([0, *days[:-1]], days, strict=True):
+        seen = back = 0
+        for _, own in lines.groupby("customer_id"):
+            since = (own["day"] - own["day"].min()).dt.days
+            if (until - pd.Timedelta("1D") - own["day"].min()).days < day:
+                continue
+            seen += 1
+            back += {
+                "n_day": (since == day).any(),
+                "unbounded": (since >= day).any(),
+                "bracket": ((since > before) & (since <= day)).any(),
+                "cumulative": ((since >= 1) & (since <= day)).any(),
+            }[kind]
+        found.append((seen, back))
+    return found
+
+
+@pytest.mark.parametrize("kind", ["n_day", "unbounded", "bracket", "cumulative"])
+def test_day_retention_agrees_with_asking_each_customer(rng, kind):
+    orders = random_orders(rng, customers=60, days=150, lines=260)
+    until, days = pd.Timestamp("2024-05-20"), [1, 5, 30, 75]
+    found = measure_day_retention(orders, days, kind=kind, until=until.date())
+    counts = found.table[["customers", "returned"]].itertuples(index=False, name=None)
+    assert list(counts) == slow_day_rates(orders, until, kind, days)
+    by_cohort = measure_day_retention(orders, days, kind=kind, period="1M", until=until.date())
+    sums = by_cohort.table.groupby("day")[["customers", "returned"]].sum()
+    assert sums.to_numpy().tolist() == found.table[["customers", "returned"]].to_numpy().tolist()
+    for result in (found, by_cohort):
+        for language in ("en", "ja"):
+            assert result.plot(language=language).has_data()
+            assert "{" not in result.finding(language)
+
+
+def test_day_retention_of_events_counts_the_event_that_is_named(event_log):
+    events = event_log("ann: view 0h, buy 30h, view 60h\nbob: view 0h, view 1h, view 49h")
+    options = {"kind": "cumulative", "until": "2024-01-04"}
+    assert measure_day_retention(events, [1, 2], **options).table["returned"].tolist() == [1, 2]
+    only = measure_day_retention(events, [1, 2], event="view", **options)
+    assert only.table["returned"].tolist() == [0, 2]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"days": []}, "whole days of 1 or more, rising"),
+        ({"days": [30, 7]}, "whole days of 1 or more, rising"),
+        ({"kind": "nday"}, "Did you mean 'n_day'"),
+        ({"period": "2M"}, "period='2M' must be one of"),
+        ({"event": "view"}, "has no column 'event'"),
+    ],
+)
+def test_day_retention_says_what_to_do(options, message):
+    orders = build_orders([("ann", "2024-01-05", 10)])
+    with pytest.raises(CjkitError, match=message):
+        measure_day_retention(orders, **{"days": [1], **options})

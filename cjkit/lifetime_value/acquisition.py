@@ -93,7 +93,7 @@ class Payback:
     def plot(self, *, ax: Axes | None = None, language: Language = "en") -> Axes:
         """Draw what a customer has brought as a multiple of what one cost: at 1 they have paid."""
         lines = []
-        for channel, rows in self.table.groupby("channel", sort=False):
+        for channel, rows in _well_observed(self.table).groupby("channel", sort=False):
             cost = rows["cost_per_customer"].iloc[0]
             if pd.notna(cost) and cost > 0:
                 mean, low, high = (rows[name] / cost for name in MEANS)
@@ -186,7 +186,7 @@ class Acquisition:
             rows["value_to_cost_ratio_low"].tolist(),
             rows["value_to_cost_ratio_high"].tolist(),
             [
-                f"{label('cost_per_customer', language)} {format_money(cost, language)}"
+                f"{label('cac', language)} {format_money(cost, language)}"
                 for cost in rows["cost_per_customer"]
             ],
             write=lambda ratio: format_number(ratio, language, digits=0),
@@ -342,8 +342,13 @@ def _accumulate(counted: pd.DataFrame, margin: float, channels: pd.DataFrame) ->
 def _months_to_pay(curve: pd.DataFrame) -> dict[str, float]:
     """Return the first month by which a customer of each channel has brought their cost."""
     months: dict[str, float] = {}
-    for channel, rows in curve.groupby("channel", sort=False):
-        enough = rows["customers"] * 10 >= rows["customers"].max()
-        paid = rows[enough & (rows["margin_per_customer"] >= rows["cost_per_customer"])]
+    for channel, rows in _well_observed(curve).groupby("channel", sort=False):
+        paid = rows[rows["margin_per_customer"] >= rows["cost_per_customer"]]
         months[str(channel)] = float(paid["month_no"].min()) if len(paid) else float("nan")
     return months
+
+
+def _well_observed(curve: pd.DataFrame) -> pd.DataFrame:
+    """Return the months that a tenth of a channel's customers or more have been observed for."""
+    most = curve.groupby("channel")["customers"].transform("max")
+    return curve[curve["customers"] * 10 >= most]

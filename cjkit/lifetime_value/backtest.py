@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -103,6 +103,11 @@ class Backtest:
     def error(self) -> float:
         """Predicted over actual purchases, less 1; missing where nobody bought."""
         return self.predicted.value / self.actual - 1 if self.actual else float("nan")
+
+    @property
+    def buyers(self) -> Comparison:
+        """The same tenths by the share who bought at all: how far a risk of none can be trusted."""
+        return replace(self.deciles, pair="buyer_share")
 
     def finding(self, language: Language = "en") -> str:
         """Say what was forecast, what happened, and whether a simple rule does better."""

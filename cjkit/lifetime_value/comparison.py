@@ -44,13 +44,10 @@ class Comparison:
         if self.table.empty:
             return label("no_model_to_compare", language)
         figures: dict[str, object] = {}
-        digits = 0 if self.pair == "customers" else 2
         for place, row in (("first", self.table.iloc[0]), ("last", self.table.iloc[-1])):
             figures[place] = row[self.group]
             for kind in ("actual", "predicted"):
-                figures[f"{kind}_{place}"] = format_number(
-                    row[f"{kind}_{self.pair}"], language, digits=digits
-                )
+                figures[f"{kind}_{place}"] = self._write(row[f"{kind}_{self.pair}"], language)
         return label(f"finding_{self.pair}_by_{self.group}", language, **figures)
 
     def plot(self, *, ax: Axes | None = None, language: Language = "en") -> Axes:
@@ -60,6 +57,7 @@ class Comparison:
             self.table[f"actual_{self.pair}"].to_numpy(float),
             self.table[f"predicted_{self.pair}"].to_numpy(float),
             names=(label("actual", language), label("predicted", language)),
+            write=lambda figure: self._write(figure, language, digits=None),
             ax=ax,
         )
         ax.set(
@@ -67,6 +65,16 @@ class Comparison:
             title=label(f"{self.pair}_by_{self.group}", language),
         )
         return ax
+
+    def _write(self, figure: float, language: Language, *, digits: int | None = 2) -> str:
+        """Write a share, a count or a mean; on the scale with no more digits than it needs."""
+        if self.pair.endswith("share"):
+            return format_percent(figure, language, digits=0)
+        if self.pair == "customers":
+            return format_number(figure, language)
+        return (
+            f"{figure:,.6g}" if digits is None else format_number(figure, language, digits=digits)
+        )
 
 
 @dataclass(frozen=True)

@@ -125,7 +125,7 @@ class DayRetention:
 
 def measure_day_retention(
     table: Table,
-    days: Sequence[int] = (7, 14, 30, 60, 90, 180, 365),
+    days: Sequence[int] = (7, 30, 60, 90, 180, 365),
     *,
     kind: Kind = "bracket",
     period: str | None = None,

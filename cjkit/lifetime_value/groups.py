@@ -27,7 +27,7 @@ class GroupValue:
 
     Attributes
     ----------
-    table : DataFrame, one row for each group, the most valuable customers first
+    table : DataFrame, one row for each group: periods in their order, others by value, best first
         `group`, `customers`, `spend_per_customer` so far (before returns, with Student's interval
         of the mean), `predicted_value` of the group, `value_per_customer` (its interval holds what
         they will bring in 95 of 100 cases), `value_share` of the total, `churn_risk` (mean).
@@ -73,6 +73,7 @@ class GroupValue:
             return label("nothing_here", language)
         # Of a handful of customers the mean says little: they stand in the table only.
         known = known[known["customers"] * 100 >= known["customers"].sum()]
+        known = known.sort_values("value_per_customer", ascending=False)
         figures: dict[str, object] = {"months": self.months}
         for place, row in (("best", known.iloc[0]), ("least", known.iloc[-1])):
             figures[place] = display_name(row["group"], _kind(self.by), language)
@@ -96,7 +97,9 @@ class GroupValue:
             write=lambda money: format_money(money, language, digits=0),
             ax=ax,
         )
-        ax.set(title=label("value_per_customer", language), xlim=(0, None))
+        words = {"value": label("value_per_customer", language)}
+        words["by"] = label(self.by.split(".")[-1], language).lower()
+        ax.set(title=label("value_by", language, **words), xlim=(0, None))
         return ax
 
 
@@ -136,8 +139,10 @@ def compare_value(value: Value, by: str, *, seed: int = 0) -> GroupValue:
             avg(churn_risk) as churn_risk
         from {split.relation} as scores group by by_value"""
     table = engine.query(sql)
-    order = (table["predicted_value"] / table["customers"]).sort_values(ascending=False).index
-    table = table.loc[order].reset_index(drop=True)
+    table["value_per_customer"] = table["predicted_value"] / table["customers"]
+    is_time = bool(table["by_value"].str.match(r"\d{4}\b").all())
+    order = "by_value" if is_time else "value_per_customer"
+    table = table.sort_values(order, ascending=is_time, ignore_index=True)
     histories_sql = f"""
         select by_value, scores.repeats, scores.first_day, scores.last_day,
             count(*) as customers, sum(known.repeat_spend) as repeat_spend
@@ -157,7 +162,7 @@ def compare_value(value: Value, by: str, *, seed: int = 0) -> GroupValue:
             "spend_per_customer_low": low,
             "spend_per_customer_high": high,
             "predicted_value": table["predicted_value"],
-            "value_per_customer": table["predicted_value"] / n,
+            "value_per_customer": table["value_per_customer"],
             "value_per_customer_low": intervals[:, 0] / n,
             "value_per_customer_high": intervals[:, 1] / n,
             "value_share": table["predicted_value"] / table["predicted_value"].sum(),

@@ -137,10 +137,13 @@ class PurchaseModel:
         The series is dear, and does not depend on recency: each pair of repeats and age is
         computed once, of which there are far fewer than histories.
         """
-        pairs, place_of = np.unique(x + 1j * t, return_inverse=True)
+        counts, of_count = np.unique(x, return_inverse=True)
+        ages, of_age = np.unique(t, return_inverse=True)
+        pairs, place_of = np.unique(of_count * len(ages) + of_age, return_inverse=True)
+        some_x, some_t = counts[pairs // len(ages)], ages[pairs % len(ages)]
         total = np.zeros(len(pairs))
         for horizon, weight in zip(np.asarray(horizons), np.asarray(weights), strict=True):
-            total += weight * self._purchases_if_active(horizon, pairs.real, pairs.imag)
+            total += weight * self._purchases_if_active(horizon, some_x, some_t)
         return total[place_of]
 
     def _purchases_if_active(self, horizon: ArrayLike, x: Floats, t: Floats) -> Floats:

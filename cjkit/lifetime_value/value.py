@@ -202,6 +202,7 @@ def predict_value(
     fitted = purchases.fitted
     keys = ["repeats", "first_day", "last_day"]
     scored = purchases.histories.table[keys].assign(
+        first_quarter=_quarters(purchases.histories.table["first_day"]),
         expected_purchases=fitted.expected_purchases(months * step, repeats, recency, age),
         churn_risk=1 - fitted.buy_probability(window / unit, repeats, recency, age),
         discounted=fitted.discounted_purchases(step, months, rate, repeats, recency, age),
@@ -238,6 +239,11 @@ def _check_options(months: int, margin: float, annual_discount: float) -> None:
         raise CjkitError(f"annual_discount={annual_discount!r} must be 0 or more, such as 0.1.")
 
 
+def _quarters(days: pd.Series[Any]) -> pd.Series[Any]:
+    """Name the quarter of each day: '2026 Q1'."""
+    return days.map({day: f"{day.year} Q{day.quarter}" for day in days.unique()})
+
+
 def _scores_sql(customers: Table, scored: Table, spend: SpendFit, worth: float) -> str:
     """Write the SQL that gives each customer the scores of their history.
 
@@ -249,13 +255,9 @@ def _scores_sql(customers: Table, scored: Table, spend: SpendFit, worth: float) 
         f"{money.p!r} * ({money.v!r} + customers.repeat_spend)"
         f" / ({money.p!r} * customers.repeats + {money.q - 1!r})"
     )
-    first = "cast(customers.first_day as varchar)"
-    month = f"cast(substr({first}, 6, 2) as int)"
-    number = f"cast(cast(floor(({month} + 2) / 3.0) as int) as varchar)"
-    quarter = f"substr({first}, 1, 4) || ' Q' || {number}"
     return f"""
         select customers.customer_id, customers.repeats, customers.first_day, customers.last_day,
-            customers.spend, {quarter} as first_quarter, scored.expected_purchases,
+            customers.spend, scored.first_quarter, scored.expected_purchases,
             scored.churn_risk,
             {expected_spend} as expected_spend,
             {worth!r} * scored.discounted * {expected_spend} as predicted_value,
