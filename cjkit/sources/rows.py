@@ -1,4 +1,4 @@
-"""The rows that one file makes: its mapping as SQL, from records of text to Parquet."""
+"""The landing of one file: from records of text to rows in Parquet, and their ledger."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ from cjkit.sources import expressions as sql
 from cjkit.sources.columns import Reading
 from cjkit.sources.correcting import Correction, correct_records
 from cjkit.sources.ids import ERASED, People, make_keys
-from cjkit.sources.mapping import RowRule, SourceMapping, Spelling
+from cjkit.sources.mapping import SourceMapping, Spelling
 from cjkit.sources.reading import read_records, words_of
-from cjkit.sources.texts import CHECKED, make_forms
+from cjkit.sources.statements import Statements, words_of_row
+from cjkit.sources.texts import make_forms
 
 NO_ROW = "no_row"
 """The name under which records are filtered that no [[row]] applies to."""
@@ -80,11 +81,11 @@ class FileLanding:
         self.engine, self.mapping, self.folder = engine, mapping, folder
         self.mappings, self.files, self.people = mappings, files, people
         self.corrected = corrected
-        self.zone = mapping.file.time_zone
         self.workspace = folder / "workspace"
         self.workspace.mkdir()
         wanted = mapping.file_columns
         self.fields = {name: f"f{number}" for number, name in enumerate(wanted, 1)}
+        self.sql = Statements(mapping, people, self.fields)
 
     def run(self, path: Path, source: str, shown: str, landed: str) -> None:
         """Land the file at `path`; the vault calls what it gives `landed`."""
@@ -94,7 +95,7 @@ class FileLanding:
             self._refuse_absent_keys(path, reading)
             self._join_lookups()
             self._refuse_naive_times(path)
-            self.engine.view("landing records", self._records())
+            self.engine.view("landing records", self.sql.records())
             self._make_keys()
             self._make_texts()
             for table in dict.fromkeys(row.table for row in self.mapping.rows):
@@ -189,7 +190,7 @@ class FileLanding:
 
     def _refuse_naive_times(self, path: Path) -> None:
         """Refuse an ISO time without a zone where the mapping does not say which zone it is in."""
-        if self.zone is not None:
+        if self.mapping.file.time_zone is not None:
             return
         for row in self.mapping.rows:
             for name, value in row.values.items():
@@ -208,38 +209,12 @@ class FileLanding:
                         "such as 'Asia/Tokyo'."
                     )
 
-    def _records(self) -> str:
-        """Write the query of readable records, each with the filter and the rows it falls under."""
-        filters = " ".join(
-            f"when {sql.condition(rule.when, self.fields)} then {text(rule.name)}"
-            for rule in self.mapping.filters
-        )
-        named = f"case {filters} end" if filters else "null::varchar"
-        applies = "".join(
-            f", {sql.condition(row.when, self.fields)} as row_{row.number}"
-            for row in self.mapping.rows
-        )
-        spelled = "".join(
-            f", {sql.base_text(rule, self.fields)} as {kind}_{place}"
-            for kind, rules in (("id", self.mapping.ids), ("private", self.mapping.private))
-            for place, rule in enumerate(rules.values(), 1)
-        )
-        texts = "".join(
-            f", {sql.base_text(row.values[name], self.fields)} as {text_name}"
-            for row in self.mapping.rows
-            for name, text_name in _texts(row).items()
-        )
-        return f'select *, {named} as filter_name{applies}{spelled}{texts} from "landing found"'
-
-    def _applies(self, row: RowRule) -> str:
-        return f"record_hash is not null and filter_name is null and row_{row.number}"
-
     def _make_keys(self) -> None:
         erased = pd.Series(sorted(self.people.erased), dtype="str")
         self.engine.add(ERASED, pd.DataFrame({"person_key": erased}))
         for place, (namespace, rule) in enumerate(self.mapping.ids.items(), 1):
             rows = [row for row in self.mapping.rows if namespace in row.ids]
-            used = " or ".join(self._applies(row) for row in rows) or "false"
+            used = " or ".join(self.sql.applies(row) for row in rows) or "false"
             make_keys(
                 self.engine,
                 f"landing keys {place}",
@@ -253,54 +228,23 @@ class FileLanding:
         """Make the forms of texts that rows hold, and of private fields."""
         as_text = Spelling.model_validate({"column": "any"})
         for row in self.mapping.rows:
-            for name in _texts(row).values():
-                values = f'select {name} as value from "landing records" where {self._applies(row)}'
+            for name in words_of_row(row).values():
+                values = (
+                    f'select {name} as value from "landing records" where {self.sql.applies(row)}'
+                )
                 make_forms(self.engine, f"landing {name}", values, as_text)
         if self.people.vault is not None:
-            persons = " or ".join(self._applies(row) for row in self.mapping.rows if row.ids)
+            persons = " or ".join(self.sql.applies(row) for row in self.mapping.rows if row.ids)
             for place, rule in enumerate(self.mapping.private.values(), 1):
                 values = f'select private_{place} as value from "landing records" where {persons}'
                 make_forms(self.engine, f"landing private {place}", values, rule)
-
-    def _places(self, row: RowRule) -> dict[str, int]:
-        return {name: list(self.mapping.ids).index(name) + 1 for name in row.ids}
-
-    def _joined(self, row: RowRule) -> str:
-        """Write where a row's records come from: those that it applies to, joined with keys."""
-        joins = [
-            f'left join "landing keys {place}" as k{place} on id_{place} = k{place}.value'
-            for place in self._places(row).values()
-        ]
-        return f'"landing records" as records {" ".join(joins)}'
-
-    def _kept(self, row: RowRule) -> str:
-        """Write which of them become rows: not those of people who must be forgotten."""
-        return f"{self._applies(row)} and not {self._is_erased(row)}"
-
-    def _is_erased(self, row: RowRule) -> str:
-        """Write whether a record's person must be forgotten, by its own key or any strong id."""
-        if not (self.people.erased and row.ids):
-            return "false"
-        places = self._places(row)
-        own = ", ".join(f"k{place}.is_erased" for place in places.values())
-        strong = "".join(
-            f" or coalesce(k{place}.is_erased, false)"
-            for name, place in places.items()
-            if name in self.people.strong
-        )
-        return f"(coalesce({own}, false){strong})"
-
-    def _person(self, row: RowRule) -> str:
-        """Write the key of a record's person: that of the first id that it has."""
-        keys = ", ".join(f"k{place}.key" for place in self._places(row).values())
-        return f"coalesce({keys}, null)" if keys else "null"
 
     def _write_table(self, table: str, source: str, shown: str) -> None:
         rows = [row for row in self.mapping.rows if row.table == table]
         kinds = {name: row.kind(name) for row in rows for name in row.values}
         if any(row.time for row in rows):
             kinds["time_precision"] = "text"
-        made = " union all by name ".join(self._row_sql(row) for row in rows)
+        made = " union all by name ".join(self.sql.row(row) for row in rows)
         values = [
             f"cast({column(name)} as {SQL_TYPES[kind]}) as {column(name)}"
             for name, kind in kinds.items()
@@ -313,68 +257,6 @@ class FileLanding:
             order by record_no, row_rule""",
             self.folder / f"{table}.parquet",
         )
-
-    def _row_sql(self, row: RowRule) -> str:
-        """Write the rows that one [[row]] makes: texts first, then values, then what went wrong."""
-        places = self._places(row)
-        normal = _texts(row)
-        texts, codes, values, made, unknown, wrong = [], [], [], [], [], []
-        for number, (name, value) in enumerate(row.values.items(), 1):
-            kind = row.kind(name)
-            has_text = value.origins()[0] in ("column", "join", "first", "value")
-            base = sql.base_text(value, self.fields) if has_text else "null"
-            if name in normal:
-                base = f"{column(normal[name])}.form"
-            texts.append(f"{base} as t{number}")
-            if value.codes is not None:
-                codes.append(f"{sql.coded(f't{number}', value.codes, value.else_)} as c{number}")
-                if value.else_ is None:
-                    is_unknown = f"t{number} is not null and c{number} is null"
-                    unknown.append(f"case when {is_unknown} then {text(name)} end")
-            given = f"c{number}" if value.codes is not None else f"t{number}"
-            values.append(f"{sql.typed(given, value, kind, self.zone, self.fields)} as v{number}")
-            result = f"make_timestamp(v{number})" if kind == "time" else f"v{number}"
-            made.append(f"{result} as {column(name)}")
-            if kind != "text":
-                is_wrong = f"v{number} is null and {sql.present(given, value, self.fields)}"
-                wrong.append(f"case when {is_wrong} then {text(name)} end")
-        if row.time and "time_precision" not in row.values:
-            number = list(row.values).index(row.time) + 1
-            exact = sql.precision(f"t{number}", row.values[row.time], self.zone)
-            made.append(f"{exact} as time_precision")
-        wrong += [
-            f"case when not is_good_{place} then {text('ids.' + name)} end"
-            for name, place in places.items()
-            if self.mapping.ids[name].normalise in CHECKED
-        ]
-        parts = [self._unique_part(row, name) for name in row.unique]
-        whole = " || chr(31) || ".join(parts)
-        unique = f"case when {' and '.join(f'{p} is not null' for p in parts)} then {whole} end"
-        carried = "".join(
-            f", k{place}.{name} as {name}_{place}"
-            for place in places.values()
-            for name in ("key", "is_good")
-        )
-        joins = "".join(
-            f" left join {column('landing ' + name)} as {column(name)}"
-            f" on records.{column(name)} = {column(name)}.value"
-            for name in normal.values()
-        )
-        level = f"""select records.*, {", ".join([*texts, f"{self._person(row)} as person_key"])}
-            {carried} from {self._joined(row)}{joins} where {self._kept(row)}"""
-        if codes:
-            level = f"select *, {', '.join(codes)} from ({level}) as texts"
-        level = f"select *, {', '.join(values)} from ({level}) as coded"
-        return f"""select {", ".join([*made, "person_key"])}, record_hash,
-                {unique if parts else "null"} as unique_key, {row.number} as row_rule,
-                {_comma_list(wrong)} as unreadable, {_comma_list(unknown)} as unknown_codes,
-                record_no
-            from ({level}) as valued"""
-
-    def _unique_part(self, row: RowRule, name: str) -> str:
-        if name in row.values:
-            return f"cast(v{list(row.values).index(name) + 1} as varchar)"
-        return f"key_{self._places(row)[name]}"
 
     def _write_staff(self) -> None:
         """Write the keys of employees, whose e-mail is at one of the company's staff domains."""
@@ -400,17 +282,13 @@ class FileLanding:
         """Write which keys stood on one record: the first record of each pair in the file."""
         pairs = []
         for row in self.mapping.rows:
-            seen = "null::bigint"
-            if row.time:
-                value = row.values[row.time]
-                seen = sql.instant(sql.base_text(value, self.fields), value, self.zone, self.fields)
-            for (a, first), (b, second) in combinations(self._places(row).items(), 2):
+            for (a, first), (b, second) in combinations(self.sql.places(row).items(), 2):
                 # A missing id has neither key nor is_erased, and makes no pair.
                 pairs.append(
                     f"""select k{first}.key as key_a, k{second}.key as key_b,
-                        {text(a)} as namespace_a, {text(b)} as namespace_b, {seen} as seen_us,
-                        record_no
-                    from {self._joined(row)} where {self._kept(row)}
+                        {text(a)} as namespace_a, {text(b)} as namespace_b,
+                        {self.sql.seen(row)} as seen_us, record_no
+                    from {self.sql.joined(row)} where {self.sql.kept(row)}
                         and not k{first}.is_erased and not k{second}.is_erased"""
                 )
         if pairs:
@@ -431,13 +309,11 @@ class FileLanding:
             seen = "true"
             if self.people.erased:  # what stands on an erased record alone is erased with it
                 rows = [row for row in self.mapping.rows if name in row.ids]
-                seen = " or ".join(
-                    f"value in (select id_{place} from {self._joined(row)} where {self._kept(row)})"
-                    for row in rows
-                )
+                kept = [f"{self.sql.joined(row)} where {self.sql.kept(row)}" for row in rows]
+                seen = " or ".join(f"value in (select id_{place} from {part})" for part in kept)
             found.append(
                 f"""select key as person_key, {text(name)} as namespace, form as value
-                from "landing keys {place}" where not is_erased and ({seen})"""
+                from "landing keys {place}" where not is_erased and ({seen or "false"})"""
             )
         if found:
             yield from self.engine.batches(f"select distinct * from ({' union all '.join(found)})")
@@ -454,9 +330,9 @@ class FileLanding:
         )
         values = ", ".join(f"p{place}.form" for place in private)
         made = [
-            f"""select {self._person(row)} as person_key, record_no{fields}
-            from {self._joined(row)} {joins}
-            where {self._kept(row)} and coalesce({values}) is not null"""
+            f"""select {self.sql.person(row)} as person_key, record_no{fields}
+            from {self.sql.joined(row)} {joins}
+            where {self.sql.kept(row)} and coalesce({values}) is not null"""
             for row in self.mapping.rows
             if row.ids
         ]
@@ -469,7 +345,7 @@ class FileLanding:
         """Count what became of each record."""
         applies = " or ".join(f"row_{row.number}" for row in self.mapping.rows) or "false"
         per_row = "".join(
-            f", count(*) filter ({self._applies(row)}) as rows_{row.number}"
+            f", count(*) filter ({self.sql.applies(row)}) as rows_{row.number}"
             for row in self.mapping.rows
         )
         counts = self.engine.query(
@@ -503,23 +379,10 @@ class FileLanding:
         """Count the rows of people who must be forgotten, by table."""
         erased: dict[str, int] = {}
         for row in self.mapping.rows if self.people.erased else ():
-            where = f"{self._applies(row)} and {self._is_erased(row)}"
+            where = f"{self.sql.applies(row)} and {self.sql.is_erased(row)}"
             found = self.engine.query(
-                f"select count(*) as n from {self._joined(row)} where {where}"
+                f"select count(*) as n from {self.sql.joined(row)} where {where}"
             )
             if rows := int(found["n"].iloc[0]):
                 erased[row.table] = erased.get(row.table, 0) + rows
         return erased
-
-
-def _texts(row: RowRule) -> dict[str, str]:
-    """Return the columns of a row whose texts are made one form, and what the engine calls them."""
-    return {
-        name: f"text_{row.number}_{number}"
-        for number, (name, value) in enumerate(row.values.items(), 1)
-        if value.normalise is not None
-    }
-
-
-def _comma_list(parts: Sequence[str]) -> str:
-    return f"nullif(concat_ws(',', {', '.join(parts)}), '')" if parts else "null::varchar"
