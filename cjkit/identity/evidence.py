@@ -76,7 +76,7 @@ def collect_links(
         f"{name} known",
         f"""select key_no, person_key, namespace, strength, is_super, is_undecided, owner_no,
                 stitched_no, people.customer_id, namespace || ' ' || row_number() over (
-                    partition by people.customer_id, namespace order by key_no) as shown
+                    partition by owner_no, namespace order by key_no) as shown
             from {numbered} join {decided} using (key_no)
             left join {people} as people using (person_key)""",
     )
@@ -107,8 +107,7 @@ def collect_links(
                 case when customer_b = customer_a then shown_b else namespace_b end as id_b, {kept}
             from linked where customer_a is not null
             union all select customer_b, shown_b, namespace_a, {kept}
-            from linked where customer_b <> customer_a or customer_a is null
-            order by customer_id, seen_us nulls last, id_a, id_b, source, file, record_no""",
+            from linked where customer_b <> customer_a or customer_a is null""",
     )
     engine.run(f"drop table {known}")
     return links

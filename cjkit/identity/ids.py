@@ -106,9 +106,9 @@ def number_keys(
                 left join {present} as present on present.person_key = before.anchor
                 left join {rules} as rules on rules.namespace = split_part(before.anchor, ':', 1)),
             heirs as (
-                select customer_id,
-                    first(anchor order by is_weak, run_no, first_us nulls last, anchor) as heir
-                from known where is_present group by customer_id)
+                select customer_id, anchor as heir from known where is_present
+                qualify row_number() over (partition by customer_id
+                    order by is_weak, run_no, first_us nulls last, anchor) = 1)
             select anchor, case when is_present then anchor else heir end as person_key, run_no,
                 first_us, is_issued, customer_id as customer_before
             from known left join heirs using (customer_id)
@@ -116,19 +116,21 @@ def number_keys(
             union all
             select person_key, person_key, (select coalesce(max(run_no), 0) + 1 from known),
                 first_us, false, null
-            from {present} where person_key not in (select anchor from known)""",
+            from {present} as present
+            where not exists (select 1 from known where known.anchor = present.person_key)""",
     )
     numbered = engine.materialize(
         f"{name} keys",
-        f"""select row_number() over (order by strength <> 'strong', senior.run_no,
-                    senior.first_us nulls last, senior.anchor) - 1 as key_no,
+        f"""select row_number() over (order by strength <> 'strong', run_no,
+                    senior_us nulls last, anchor) - 1 as key_no,
                 person_key, namespace, strength, coalesce(most, {_MOST}) as most,
-                coalesce(stitch_us, 0) as stitch_us, rows_us, has_rows, senior.anchor as anchor
+                coalesce(stitch_us, 0) as stitch_us, rows_us, has_rows, anchor
             from (select present.*, coalesce(strength, 'strong') as strength, most, stitch_us
                 from {present} as present left join {rules} as rules using (namespace)) as ruled
-            join (select person_key, first(struct_pack(anchor, run_no, first_us)
-                    order by run_no, first_us nulls last, anchor) as senior
-                from {anchors} group by person_key) as carriers using (person_key)""",
+            join (select person_key, anchor, run_no, first_us as senior_us from {anchors}
+                qualify row_number() over (partition by person_key
+                    order by run_no, first_us nulls last, anchor) = 1) as carriers
+                using (person_key)""",
     )
     engine.run(f"drop table {present}")
     return numbered, anchors
@@ -168,7 +170,7 @@ def remember(engine: DuckDB, anchors: Table, people: Table, minted: str) -> Turn
         anchors.name,
         f"""select anchor, person_key, run_no, first_us, customer_id, customer_before,
                 is_issued or {minted} = customer_id as is_issued
-            from {anchors} join {people} as people using (person_key) order by anchor""",
+            from {anchors} join {people} as people using (person_key)""",
     )
     counts = engine.query(
         f"""with known as (select customer_id, customer_before from {anchors}

@@ -246,17 +246,24 @@ def _links(engine: DuckDB, pairs: Table) -> Links:
 
 def _find_super_keys(engine: DuckDB, pairs: Table, numbered: Table) -> Codes:
     """Return the numbers of keys that meet more keys of one strong namespace than theirs allows."""
-    return engine.query(
-        f"""select distinct key_no
-            from (select key_no, other.namespace, count(*) as n
-                from (select low as key_no, high as other_no from {pairs} where not is_likely
-                    union all select high, low from {pairs} where not is_likely) as met
-                join (select key_no as other_no, namespace from {numbered}
-                    where strength = 'strong') as other using (other_no)
-                group by key_no, other.namespace) as counted
-            join (select key_no, most from {numbered}) as own using (key_no)
-            where n > most"""
-    )["key_no"].to_numpy(np.int64)
+    met = engine.materialize(
+        f"{pairs.name} met",
+        f"""select low as key_no, high as other_no from {pairs} where not is_likely
+            union all select high, low from {pairs} where not is_likely""",
+    )
+    found = engine.query(
+        f"""select distinct counted.key_no
+            from (select met.key_no, other.namespace, count(*) as n from {met} as met
+                join {numbered} as other on other.key_no = other_no and other.strength = 'strong'
+                -- Few keys meet so many at all: only those are looked at by namespace.
+                where met.key_no in (select key_no from {met} group by key_no
+                    having count(*) > (select min(most) from {numbered}))
+                group by met.key_no, other.namespace) as counted
+            join {numbered} as own on own.key_no = counted.key_no
+            where n > own.most"""
+    )
+    engine.run(f"drop table {met}")
+    return found["key_no"].to_numpy(np.int64)
 
 
 def _add_pins(
@@ -346,23 +353,21 @@ def _name_people(
     """Make the tables of keys with their people, and of keys that are stitched."""
     table = engine.materialize(
         name,
-        f"""select person_key, customer_id,
-                dense_rank() over (order by customer_id) - 1 as customer_no
-            from (select keys.person_key, {minted} as customer_id
-                from {numbered} as keys join {decided} as decided using (key_no)
-                join {numbered} as own on own.key_no = decided.owner_no
-                -- A link that nothing is known of but itself is no person.
-                where keys.strength <> 'link' or keys.has_rows
-                    or decided.owner_no <> keys.key_no) as named
-            order by person_key""",
+        f"""select keys.person_key, named.customer_id, named.customer_no
+            from {numbered} as keys join {decided} as decided using (key_no)
+            join (select owner_no, {minted} as customer_id,
+                    row_number() over (order by {minted}) - 1 as customer_no
+                from (select distinct owner_no from {decided} join {numbered} using (key_no)
+                    -- A link that nothing is known of but itself is no person.
+                    where strength <> 'link' or has_rows or owner_no <> key_no) as owners
+                join {numbered} as own on own.key_no = owner_no) as named using (owner_no)""",
     )
     stitched = engine.materialize(
         f"{name} stitched",
         f"""select keys.person_key, since_us, own.person_key as owner_key,
                 {minted} as customer_id
             from {numbered} as keys join {decided} as decided using (key_no)
-            join {numbered} as own on own.key_no = decided.stitched_no
-            order by keys.person_key""",
+            join {numbered} as own on own.key_no = decided.stitched_no""",
     )
     return table, stitched
 
