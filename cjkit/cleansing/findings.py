@@ -33,7 +33,7 @@ from cjkit.cleansing.results import (
     Withheld,
     make_changes,
 )
-from cjkit.cleansing.rules import DERIVED
+from cjkit.cleansing.rules import DERIVED, OUTCOMES
 from cjkit.engine import DuckDB, text
 
 
@@ -95,7 +95,7 @@ def read_quality(engine: DuckDB, folder: Path, facts: Mapping[str, Any], history
         records=RecordLedger(read("record_ledger")),
         filtered=FilteredRecords(filtered.reset_index()),
         fan_out=FanOut(read("fan_out")),
-        rows=RowLedger(rows),
+        rows=make_row_ledger(rows),
         flow=Flow(read("flow")),
         quarantine=Quarantine(_by_rule(read("failures"), read("rules"), rows)),
         scorecard=Scorecard(read("scorecard")),
@@ -118,6 +118,12 @@ def read_quality(engine: DuckDB, folder: Path, facts: Mapping[str, Any], history
         clock_shifts=ClockShifts(read("clock_shifts")),
         withheld=Withheld(withheld := read("withheld"), total=int(withheld["rows"].sum())),
     )
+
+
+def make_row_ledger(table: pd.DataFrame) -> RowLedger:
+    """Return the ledger of rows with the sums of what sources gave."""
+    given = table[table["source"] != DERIVED][["made", "clean", *OUTCOMES]].sum()
+    return RowLedger(table, {str(name): int(rows) for name, rows in given.items()})
 
 
 def _by_rule(failures: pd.DataFrame, rules: pd.DataFrame, ledger: pd.DataFrame) -> pd.DataFrame:

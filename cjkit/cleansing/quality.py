@@ -86,6 +86,8 @@ def count_failures(landing: Landing) -> pd.DataFrame:
 def make_scorecard(landing: Landing) -> pd.DataFrame:
     """Score each source and table in each dimension: 1 - failing rows / rows in scope.
 
+    Rows of people who have not agreed are not in scope.
+
     Returns
     -------
     DataFrame
@@ -111,6 +113,7 @@ def make_scorecard(landing: Landing) -> pd.DataFrame:
         counts = landing.engine.query(
             f"""select source, count(*) as in_scope, {sums} from "facts {table}" as facts
                 join files on files."table" = '{table}' and files.file_no = facts.file_no
+                where failed & {RULE["withheld"].bit} = 0
                 group by source order by min(source_no)"""
         )
         for _, row in counts.iterrows():
@@ -165,18 +168,26 @@ def stop_if_too_low(scorecard: pd.DataFrame, project: Project) -> None:
 
 
 def count_withheld(landing: Landing) -> pd.DataFrame:
-    """Count the rows withheld for want of consent: `source`, `table`, `month`, `rows`."""
+    """Count what is withheld for want of consent.
+
+    Returns
+    -------
+    DataFrame
+        `source`, `table`, `month`, `people` (whose rows they are), `rows`.
+    """
     zone = text(landing.project.project.time_zone)
     tables = " union all ".join(
-        f"""select '{table}' as "table", file_no, time_us from "facts {table}"
+        f"""select '{table}' as "table", file_no, time_us, person from "facts {table}"
             where failed & {RULE["withheld"].bit} <> 0 and {outcome_sql()} = 'withheld' """
         for table in RULE["withheld"].tables
     )
     local = f"timezone({zone}, timezone('UTC', make_timestamp(time_us)))"
     return landing.engine.query(
         f"""select source, "table", cast(date_trunc('month', {local}) as date) as month,
-                count(*) as rows
+                count(distinct customer_no) as people, count(*) as rows
             from ({tables}) as facts join files using ("table", file_no)
+            left join (select hash(person_key) as person, customer_no from people) as people
+                using (person)
             group by all order by source, "table", month"""
     )
 

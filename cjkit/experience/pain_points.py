@@ -250,7 +250,8 @@ def rank_pain_points(
         statements.append(low_scores)
         found.append(feedback.engine.query(low_scores).assign(symptom=LOW_SCORE))
     beside = [*keys, "stage_no"] if against == "stage" else ["stage_no", "touchpoint"]
-    table = _compare(pd.concat(found, ignore_index=True), [*beside, "symptom"], fewest)
+    rows = pd.concat(found).sort_values([*keys, "stage_no", "touchpoint"], ignore_index=True)
+    table = _compare(rows, [*beside, "symptom"], fewest)
     table["stage"] = table["stage_no"].map(dict(enumerate(stages, 1)))
     columns = ["stage", "touchpoint", "symptom", *PainPoints.counts, *_RESTS]
     return PainPoints(

@@ -44,7 +44,8 @@ def mask(result: Any, smallest: int | None = None) -> Any:
         A frozen dataclass. It says in `counts` which columns of its `table` count people, and
         which columns must go with each: rates, revenue, quantiles; and in `adds_up` which sums
         readers can make of these counts (`Totals`, `Rest`, `Steps`, `Equation`), so that more is
-        hidden until no sum gives a hidden count away. Fields that hold such results, alone or in a
+        hidden until no sum gives a hidden count away; `beside` names columns that are in these
+        sums and count no people. Fields that hold such results, alone or in a
         tuple, are masked too. One that is made of other results has `remade(mask)`, which makes it
         anew of masked ones. Anything else comes back as it is.
     smallest : int, optional
@@ -77,9 +78,7 @@ def mask(result: Any, smallest: int | None = None) -> Any:
     for field in dataclasses.fields(result):
         value = getattr(result, field.name)
         if field.name == "table" and isinstance(value, pd.DataFrame):
-            masked: Any = _mask_table(
-                value, getattr(result, "counts", {}), getattr(result, "adds_up", ()), smallest
-            )
+            masked: Any = _mask_table(value, result, smallest)
         elif isinstance(value, tuple):
             masked = tuple(mask(part, smallest) for part in value)
             if all(new is old for new, old in zip(masked, value, strict=True)):
@@ -91,20 +90,18 @@ def mask(result: Any, smallest: int | None = None) -> Any:
     return dataclasses.replace(result, **changed) if changed else result
 
 
-def _mask_table(
-    table: pd.DataFrame,
-    counts: Mapping[str, tuple[str, ...]],
-    adds_up: Sequence[Relation],
-    smallest: int,
-) -> pd.DataFrame:
+def _mask_table(table: pd.DataFrame, result: Any, smallest: int) -> pd.DataFrame:
+    counts: Mapping[str, tuple[str, ...]] = getattr(result, "counts", {})
+    adds_up: Sequence[Relation] = getattr(result, "adds_up", ())
+    beside: Sequence[str] = getattr(result, "beside", ())
     for needed in {*counts, *(name for names in counts.values() for name in names)}:
         if needed not in table:
             raise unknown_name("counts: column", needed, set(table.columns), where="the table")
-    hidden = find_hidden(table, counts, adds_up, smallest)
+    hidden = find_hidden(table, counts, adds_up, smallest, beside=beside)
     if not hidden:
         return table
     masked = table.copy()
-    for name, dependants in counts.items():
+    for name, dependants in {**dict.fromkeys(beside, ()), **counts}.items():
         rows = np.zeros(len(table), dtype=bool)
         rows[[row for column, row in hidden if column == name]] = True
         if rows.any():

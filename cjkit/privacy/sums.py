@@ -79,7 +79,12 @@ Relation = Equation | Totals | Rest | Steps
 
 
 def find_hidden(
-    table: pd.DataFrame, counts: Collection[str], adds_up: Sequence[Relation], smallest: int
+    table: pd.DataFrame,
+    counts: Collection[str],
+    adds_up: Sequence[Relation],
+    smallest: int,
+    *,
+    beside: Collection[str] = (),
 ) -> set[Cell]:
     """Return the cells that must be hidden: small counts, and as few others as keep them hidden.
 
@@ -96,6 +101,9 @@ def find_hidden(
     adds_up : sequence of relations
         What readers can compute from them.
     smallest : int
+    beside : collection of str
+        Columns that add up with the counts and do not count people: no number in them is too small,
+        but one may have to go beside a hidden count.
 
     Examples
     --------
@@ -105,7 +113,8 @@ def find_hidden(
     >>> sorted(find_hidden(table, ["customers"], [Totals("customers")], 5))
     [('customers', 2), ('customers', 3)]
     """
-    book = _Book(table.reset_index(drop=True), tuple(counts), tuple(adds_up), smallest)
+    rows = table.reset_index(drop=True)
+    book = _Book(rows, tuple(counts), tuple(beside), tuple(adds_up), smallest)
     return {cell for cell in book.solve() if cell in book.cells}
 
 
@@ -119,6 +128,7 @@ class _Book:
 
     table: pd.DataFrame
     counts: tuple[str, ...]
+    beside: tuple[str, ...]
     adds_up: tuple[Relation, ...]
     smallest: int
     values: dict[Any, float] = field(default_factory=dict)
@@ -127,7 +137,7 @@ class _Book:
     equations: list[tuple[list[Any], list[Any]]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        for name in self.counts:
+        for name in (*self.counts, *self.beside):
             numbers = pd.to_numeric(self.table[name]).to_numpy(float, na_value=np.nan)
             self.values |= {
                 (name, row): value for row, value in enumerate(numbers) if value == value
@@ -182,8 +192,10 @@ class _Book:
             self._write([whole], [(count, int(row)) for row in known.index])
             return
         groups = known.groupby(each, sort=False, dropna=False)
-        totals = groups[list(self.counts)].sum(min_count=1).reset_index()
-        hidden = find_hidden(totals, self.counts, self._of_totals(relation), self.smallest)
+        totals = groups[[*self.counts, *self.beside]].sum(min_count=1).reset_index()
+        hidden = find_hidden(
+            totals, self.counts, self._of_totals(relation), self.smallest, beside=self.beside
+        )
         for place, rows in enumerate(groups.indices.values()):
             whole = ("total", count, relation.each, place)
             self.values[whole] = float(totals[count].iloc[place])
@@ -204,7 +216,10 @@ class _Book:
         """Return the figures to hide."""
         if not self.values:
             return set()
-        small = [self.settled.get(f, 0 < v < self.smallest) for f, v in self.values.items()]
+        small = [
+            self.settled.get(figure, 0 < value < self.smallest and figure[0] not in self.beside)
+            for figure, value in self.values.items()
+        ]
         if not any(small):
             return set()
         figures = list(self.values)

@@ -26,8 +26,9 @@ import pandas as pd
 from cjkit import labels, privacy
 from cjkit.checks import CjkitError
 from cjkit.cleansing import Prepared, prepare
+from cjkit.cleansing.findings import make_row_ledger
 from cjkit.cleansing.log import JOBS, PREPARED
-from cjkit.cleansing.rules import DERIVED
+from cjkit.cleansing.results import RowLedger
 from cjkit.engine import DuckDB, text
 from cjkit.events import Period
 from cjkit.labels import Language, format_date, format_number, format_percent, label
@@ -198,25 +199,28 @@ def _edition(
         made_at=began.astimezone(ZoneInfo(project.project.time_zone)),
         period=_days(period, languages),
         previous=_days(previous, languages),
-        quality=_quality(_ledger(prepared, "row"), languages),
+        quality=_quality(_row_ledger(prepared).given, languages),
         headings=tuple(planned.heading for planned in plan),
     )
 
 
-def _quality(ledger: pd.DataFrame, languages: Sequence[Language]) -> Words:
+def _quality(given: Mapping[str, int], languages: Sequence[Language]) -> Words:
     """Say what became of the rows that the sources made, from the gate's ledger of rows."""
-    ledger = ledger[ledger["source"] != DERIVED]
-    made = int(ledger["made"].sum())
+    made = given["made"]
     words = {}
     for language in languages:
         shares = {
-            fate: format_percent(ledger[fate].sum() / made if made else None, language)
+            fate: format_percent(given[fate] / made if made else None, language)
             for fate in ("clean", "quarantined", "merged", "withheld")
         }
         words[language] = label(
             "quality_line", language, made=format_number(made, language), **shares
         )
     return words
+
+
+def _row_ledger(prepared: Prepared) -> RowLedger:
+    return make_row_ledger(_ledger(prepared, "row"))
 
 
 def _ledger(prepared: Prepared, name: str) -> pd.DataFrame:
@@ -342,8 +346,8 @@ def _manifest(
         "languages": edition.languages,
         "data": {"fingerprint": prepared.fingerprint, **prepared.facts},
         "ledgers": {
-            f"{name}s": json.loads(_ledger(prepared, name).to_json(orient="records"))
-            for name in ("record", "row")
+            "records": json.loads(_ledger(prepared, "record").to_json(orient="records")),
+            "rows": json.loads(privacy.mask(_row_ledger(prepared)).table.to_json(orient="records")),
         },
         "versions": {
             "python": platform.python_version(),

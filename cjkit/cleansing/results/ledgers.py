@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
 import pandas as pd
 from matplotlib.axes import Axes
 
-from cjkit.cleansing.rules import DERIVED, OUTCOMES
+from cjkit.cleansing.rules import OUTCOMES
 from cjkit.labels import Language, format_number, format_percent, label
 from cjkit.plots.waterfall import draw_waterfall
+from cjkit.privacy import Equation, Relation, Totals
 
 
 @dataclass(frozen=True)
@@ -61,13 +63,30 @@ class RowLedger:
         `table`, `source` ('(derived)': made by the gate itself), `made`, `clean`, `quarantined`,
         `merged`, `withheld`, `retracted`, `erased`, `later` (rows). `made` is the sum of `clean`
         and the outcomes; `later` of the clean rows are at or after `as_of`, and not in the log.
+    given : mapping from column to int
+        The sums of `made`, `clean` and the outcomes over all sources, derived rows left out.
     """
 
     table: pd.DataFrame
+    given: Mapping[str, int]
+
+    # What people chose is masked; other faults are those of systems.
+    counts: ClassVar[dict[str, tuple[str, ...]]] = {"withheld": (), "retracted": (), "erased": ()}
+    beside: ClassVar[tuple[str, ...]] = ("made", "clean", "quarantined", "merged")
+
+    @property
+    def adds_up(self) -> tuple[Relation, ...]:
+        """Each row is the sum of its outcomes, and all rows add up to what the waterfall shows."""
+        parts = ("clean", *OUTCOMES)
+        rows = range(len(self.table))
+        return (
+            *(Equation((("made", row),), tuple((name, row) for name in parts)) for row in rows),
+            *(Totals(name) for name in ("made", *parts)),
+        )
 
     def finding(self, language: Language) -> str:
         """Say what became of the rows that sources made."""
-        given = self.table[~self.table["source"].eq(DERIVED)].sum(numeric_only=True)
+        given = self.given
         counts = {
             name: format_number(given[name], language) for name in ("made", "clean", *OUTCOMES)
         }

@@ -8,6 +8,7 @@ from typing import ClassVar
 import pandas as pd
 
 from cjkit.labels import Language, format_number, format_percent, label
+from cjkit.privacy import Relation, Totals
 
 
 @dataclass(frozen=True)
@@ -89,17 +90,20 @@ class Withheld:
     Attributes
     ----------
     table : DataFrame
-        `source`, `table`, `month`, `rows`.
+        `source`, `table`, `month`, `people` (whose rows they are), `rows`.
     total : int
         All of these rows.
     """
 
     table: pd.DataFrame
     total: int
-    counts: ClassVar[dict[str, tuple[str, ...]]] = {"rows": ()}
+    counts: ClassVar[dict[str, tuple[str, ...]]] = {"people": ("rows",)}
+    # The ledger of rows and the sentence below say how many rows there are in all.
+    adds_up: ClassVar[tuple[Relation, ...]] = (
+        Totals("people"),
+        Totals("people", ("source", "table")),
+    )
 
     def finding(self, language: Language) -> str:
         """Say how many rows are withheld."""
-        return label(
-            "withheld_finding", language, rows=format_number(self.table["rows"].sum(), language)
-        )
+        return label("withheld_finding", language, rows=format_number(self.total, language))
