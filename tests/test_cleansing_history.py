@@ -161,7 +161,7 @@ def test_rows_that_came_after_their_day_was_reported_are_counted(tmp_path):
     (tmp_path / "in" / "hits_2.csv").write_text(late.replace(", ", ","))
     fresh = cleansing.open(path, as_of="2026-01-10").quality.freshness
     assert fresh.table[["rows", "late_rows", "silent_days"]].iloc[0].tolist() == [12, 2, 0]
-    assert "late since the run before: 2" in fresh.finding("en")
+    assert "2 rows came after" in fresh.finding("en")
     again = cleansing.open(path, as_of="2026-01-12").quality.freshness
     assert again.table[["late_rows", "silent_days"]].iloc[0].tolist() == [0, 2]
 

@@ -25,13 +25,15 @@ def draw_ranking(
     if ax is None:
         ax = plt.subplots(figsize=(9, 0.7 + 0.36 * len(names)))[1]
     bars = ax.barh(range(len(names)), sizes, height=0.62, color=PRIMARY)
-    ax.bar_label(bars, labels=list(notes), padding=5, fontsize=9.5, color=INK)
+    written = ax.bar_label(bars, labels=list(notes), padding=5, fontsize=9.5, color=INK)
     ax.set_yticks(range(len(names)), labels=list(names))
     ax.invert_yaxis()
     ax.set_xlim(0, max(sizes, default=1) * 1.3)
     ax.set_xticks([])
     if mark is not None:
         ax.axvline(mark[0], color=MUTED, linewidth=1, linestyle=":", zorder=0)
+        for note in written:
+            note.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 1})
         ax.set_xticks([mark[0]], labels=[mark[1]])
         ax.xaxis.tick_top()
         ax.tick_params(axis="x", length=0)

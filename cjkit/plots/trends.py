@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 from numpy.typing import ArrayLike
 
-from cjkit.plots.theme import BAD, INK, LINE, PRIMARY
+from cjkit.plots.theme import BAD, INK, PRIMARY
 
 _LEAST_SPAN = 0.02
 
@@ -26,7 +26,8 @@ def draw_small_lines(
 ) -> Axes:
     """Draw one line in each cell, oldest value first, with its newest value beside it.
 
-    All lines share one scale, up to 1; cells that are `marked` have a frame, and None stays empty.
+    All lines share one scale of change, each in the middle of its cell, so that one that moves is
+    seen among many that do not. Cells that are `marked` have a frame, and None stays empty.
     """
     if ax is None:
         ax = plt.subplots(figsize=(9, 0.9 + 0.36 * len(rows)))[1]
@@ -36,14 +37,13 @@ def draw_small_lines(
         for column, line in enumerate(given)
         if line is not None
     ]
-    low = min((float(np.nanmin(line)) for _, _, line in cells), default=1.0)
-    span = max(1 - low, _LEAST_SPAN)
+    span = max((float(np.ptp(line[np.isfinite(line)])) for _, _, line in cells), default=0.0)
     for row, column, line in cells:
         is_marked = marked[row][column]
         colour = BAD if is_marked else PRIMARY
         x = column - 0.44 + 0.44 * np.linspace(0, 1, len(line)) if len(line) > 1 else [column]
-        y = row + 0.34 - 0.68 * (line - 1 + span) / span
-        ax.plot([column - 0.44, column], [row - 0.34, row - 0.34], color=LINE, lw=0.7, zorder=0)
+        middle = (np.nanmax(line) + np.nanmin(line)) / 2
+        y = row - 0.64 * (line - middle) / max(span, _LEAST_SPAN)
         ax.plot(x, y, color=colour, lw=1.5)
         ax.plot(x[-1], y[-1], "o", color=colour, markersize=3.5)
         ax.text(column + 0.07, row, write(float(line[-1])), va="center", color=INK, fontsize=9)

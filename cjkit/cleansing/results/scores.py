@@ -152,19 +152,23 @@ class Freshness:
 
     def finding(self, language: Language) -> str:
         """Name the sources that are silent for longer than ever, and count what came late."""
-        stale = self.table[self.table["is_stale"]]
-        late = format_number(self.table["late_rows"].sum(), language)
-        if stale.empty:
-            return label("freshness_good", language, late=late)
-        longest = stale.nlargest(1, "silent_days").iloc[0]
-        return label(
-            "freshness_finding",
-            language,
-            stale=format_number(len(stale), language),
-            place=_place(longest["source"], longest["table"], language),
-            days=format_number(longest["silent_days"], language),
-            late=late,
-        )
+        stale = self.table[self.table["is_stale"]].sort_values("silent_days", ascending=False)
+        said = [label("freshness_good", language)]
+        if len(stale):
+            longest = stale.iloc[0]
+            said = [
+                label(
+                    "freshness_finding",
+                    language,
+                    stale=format_number(len(stale), language),
+                    place=_place(longest["source"], longest["table"], language),
+                    days=format_number(longest["silent_days"], language),
+                )
+            ]
+        if self.table["late_rows"].notna().any():
+            late = format_number(self.table["late_rows"].sum(), language)
+            said.append(label("late_rows_finding", language, late=late))
+        return ("" if language == "ja" else " ").join(said)
 
 
 def _place(source: str, table: str, language: Language) -> str:
