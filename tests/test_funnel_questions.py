@@ -112,6 +112,7 @@ def test_two_groups_of_one_funnel_are_compared():
     split = funnel({"phone": [100, 50, 10], "desk": [100, 80, 60]})
     difference = compare_funnels(split.of("phone"), split.of("desk"))
     assert difference.whole["difference"].tolist() == pytest.approx([-0.5])
+    assert difference.finding("en").startswith("phone against desk: ")
     assert "10.0% against 60.0%" in difference.finding("en")
     with pytest.raises(CjkitError, match="Did you mean 'phone'"):
         split.of("fone")

@@ -58,6 +58,8 @@ class Funnel:
         The column that the counts are split by.
     by_at : str
         Which event's value counts where `by` is a column of events.
+    group : str or None
+        The one group whose funnel this is, such as 'device.iphone', where `of` made it.
     period : Period or None
         The days that were read; None for the whole log.
     sql : tuple of str
@@ -68,6 +70,7 @@ class Funnel:
     rules: FunnelRules
     by: str | None
     by_at: str
+    group: str | None
     period: Period | None
     sql: tuple[str, ...]
 
@@ -113,7 +116,8 @@ class Funnel:
             groups = sorted(set(self.table[self.by])) if self.by else []
             raise unknown_name("group", group, groups, where="the funnel")
         table = found.drop(columns=self.by).reset_index(drop=True)
-        return dataclasses.replace(self, table=table, by=None)
+        name = f"{self.by}.{group}"
+        return dataclasses.replace(self, table=table, by=None, group=name)
 
     def finding(self, language: Language) -> str:
         """Say in one sentence how many come through, and where most are lost."""
@@ -347,7 +351,7 @@ def measure_funnel(
     else:
         sql = _count_units(events, rules, split, by_at, period)
     table = _rates(events.engine.query(sql), rules, split)
-    return Funnel(table, rules, split.name if split else None, by_at, period, (sql,))
+    return Funnel(table, rules, split.name if split else None, by_at, None, period, (sql,))
 
 
 def _count_units(

@@ -77,7 +77,8 @@ class FunnelCurve:
         unit = next(u for u in _UNITS if self.rules.within >= 2 * pd.Timedelta(u) or u == "1min")
         size = pd.Timedelta(unit) // pd.Timedelta("1us")
         lines = []
-        for number, own in self.table.groupby("step_number"):
+        # Who has arrived stays: between two known points a masked one lies between them.
+        for number, own in self.table.dropna(subset="rate").groupby("step_number"):
             rate, low, high = (
                 own[name].to_numpy(dtype=float, na_value=np.nan)
                 for name in ("rate", "rate_low", "rate_high")

@@ -35,6 +35,8 @@ class FunnelDifference:
         over all rows of the table (Benjamini-Hochberg).
     rules : FunnelRules
     by : str or None
+    groups : tuple of str, or None
+        The two groups that are compared, where they are groups of one column.
     sql : tuple of str
         The statements of both funnels.
     """
@@ -42,6 +44,7 @@ class FunnelDifference:
     table: pd.DataFrame
     rules: FunnelRules
     by: str | None
+    groups: tuple[str, str] | None
     sql: tuple[str, ...]
 
     counts: ClassVar[dict[str, tuple[str, ...]]] = {
@@ -100,6 +103,10 @@ class FunnelDifference:
             high=write_points(row["difference_high"], language),
             judgement=label("change_is_clear" if is_clear else "change_may_be_chance", language),
         )
+        if self.groups is not None:
+            sides = (name.split(".", 1) for name in self.groups)
+            one, other = (display_name(value, by, language) for by, value in sides)
+            return label("groups_finding", language, one=one, other=other, words=words)
         return f"{display_name(row[self.by], self.by, language)}: {words}" if self.by else words
 
     def plot(self, *, ax: Axes | None = None, language: Language = "en") -> Axes:
@@ -162,6 +169,7 @@ def compare_funnels(now: Funnel, before: Funnel) -> FunnelDifference:
     [0.0]
     """
     need_alike(now, before)
+    groups = (now.group, before.group) if now.group and before.group else None
     previous = {way[:-2]: way[-2:] for way in _ways(before)}
     rows = [(*way, *previous[way[:-2]]) for way in _ways(now) if way[:-2] in previous]
     columns = ["group", "from_step", "to_step", "way", *_FIGURES]
@@ -175,7 +183,7 @@ def compare_funnels(now: Funnel, before: Funnel) -> FunnelDifference:
     table["difference_low"], table["difference_high"] = newcombe_interval(*sides)
     table["p_value"] = benjamini_hochberg(difference_p_value(*sides))
     table = table.rename(columns={"group": now.by}) if now.by else table.drop(columns="group")
-    return FunnelDifference(table, now.rules, now.by, now.sql + before.sql)
+    return FunnelDifference(table, now.rules, now.by, groups, now.sql + before.sql)
 
 
 def need_alike(now: Funnel, before: Funnel) -> None:
@@ -205,21 +213,14 @@ def _ways(funnel: Funnel) -> list[tuple[Any, ...]]:
 
     As tuples of group, both steps' names, the place in the group, and the two counts.
     """
-    found, names = [], funnel.rules.names
-    steps = [k + 1 for k in funnel.rules.required]
+    found: list[tuple[Any, ...]] = []
+    names, steps = funnel.rules.names, [k + 1 for k in funnel.rules.required]
     ends = [*pairwise(steps), *([(steps[0], steps[-1])] if len(steps) > 2 else [])]
     groups = funnel.table.groupby(funnel.by, sort=False) if funnel.by else [("", funnel.table)]
     for group, own in groups:
         counts = dict(zip(own["step_number"], own["customers"], strict=True))
         found += [
-            (
-                group,
-                funnel.rules.names[a - 1],
-                funnel.rules.names[b - 1],
-                place,
-                counts[a],
-                counts[b],
-            )
+            (group, names[a - 1], names[b - 1], place, counts[a], counts[b])
             for place, (a, b) in enumerate(ends)
             if counts
         ]
@@ -232,5 +233,5 @@ def _rate(reached: pd.Series[Any], customers: pd.Series[Any]) -> pd.Series[Any]:
 
 def write_points(difference: Any, language: Language) -> str:
     """Write a difference of rates in percentage points, with its sign."""
-    number = format_signed(100 * difference, language, digits=1)
+    number = format_signed(round(100 * difference, 1) + 0.0, language, digits=1)
     return label("rate_points", language, number=number)
