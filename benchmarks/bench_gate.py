@@ -88,7 +88,14 @@ def measure_gate(rows: int, folder: Path) -> dict[str, Any]:
     (folder / "prepared").mkdir(exist_ok=True)
     return _timed(
         lambda: cleanse(
-            DuckDB(threads=2, memory=MEMORY), project, landed, folder / "prepared", None, str
+            DuckDB(threads=2, memory=MEMORY),
+            project,
+            landed,
+            folder / "prepared",
+            None,
+            str,
+            None,
+            {},
         )
     )
 

@@ -82,7 +82,9 @@ def found(request, tmp_path_factory):
     engine = DuckDB(threads=2, memory="2GB")
     landed = sources.land(project, engine, pseudonym=hidden(project))
     (folder / "log").mkdir()
-    gate.cleanse(engine, project, landed, folder / "log", project.period.as_of, hidden(project))
+    gate.cleanse(
+        engine, project, landed, folder / "log", project.period.as_of, hidden(project), None, {}
+    )
     failed = ", ".join(
         f"case when failed & {rule.bit} <> 0 then '{rule.name}' end" for rule in RULES
     )
