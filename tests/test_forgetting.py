@@ -9,6 +9,7 @@ import shutil
 from types import SimpleNamespace
 
 import duckdb
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -553,3 +554,58 @@ def test_where_ids_are_plain_there_is_no_vault_and_forgetting_is_the_same(tmp_pa
     cleansing.prepare(project)
     assert find_traces(project, plain) == set()
     assert not (project.state_folder / "vault.sqlite").exists()
+
+
+@pytest.mark.parametrize(
+    "seed", [0, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(1, 12))]
+)
+def test_others_are_grouped_as_if_her_records_had_never_been(tmp_path, seed):
+    """Random ids, linked at random; the oracle leaves her lines out of the exports."""
+    rng = np.random.default_rng(seed)
+
+    def maybe(name, most, share):
+        return f"{name}{rng.integers(most)}" if rng.random() < share else ""
+
+    lines = []
+    for number in range(40):
+        mail = maybe("m", 5, 0.2)
+        ids = maybe("l", 5, 0.4), maybe("c", 6, 0.6), mail and f"{mail}@x.jp"
+        at = pd.Timestamp("2026-01-01") + pd.Timedelta(hours=int(7 * number))
+        lines.append((f"{at}", *ids, rng.choice(["view", "cart"])))
+    project = read_project(write_plain(tmp_path / "whole", lines))
+    cleansing.prepare(project)
+    people = compared(project)["people"]
+    who = rng.choice(people["customer_id"])
+    plan = plan_forgetting(project, [who])
+    gone = set(plan.traces.person_keys)
+    forget(project, plan)
+    cleansing.prepare(project)
+
+    def is_hers(line):
+        strong, weak = [f"login:{line[1]}", f"mail:{line[3]}"], f"cookie:{line[2]}"
+        first = [key for key in (strong[0], weak, strong[1]) if not key.endswith(":")][:1]
+        return bool(gone.intersection([*strong, *first]))
+
+    left = [line for line in lines if not is_hers(line)]
+    without = read_project(write_plain(tmp_path / "without", left))
+    cleansing.prepare(without)
+    assert journeys(project) == journeys(without)
+    assert sum(len(journey) for journey in journeys(project)) < len(lines)
+
+
+def write_plain(folder, lines):
+    """Write the company with these web events alone, ids as they are."""
+    nothing = dict.fromkeys(HEADERS, ())
+    path = write_company(folder, {**nothing, "web": [",".join(line) for line in lines]})
+    path.write_text(path.read_text().replace("[privacy]", '[privacy]\npseudonyms = "plain"'))
+    path.write_text(re.sub("private = {.*}", "", path.read_text()))
+    return path
+
+
+def journeys(project):
+    """Return what happened to each customer, without saying who they are or where it stood."""
+    folder = cleansing.prepare(project, as_of="2026-02-01").folder
+    events = duckdb.sql(f"from '{folder}/events.parquet' order by occurred_us").df()
+    told = list(zip(events["occurred_us"], events["event"], strict=True))
+    groups = events.fillna({"customer_id": ""}).groupby("customer_id").indices.values()
+    return {tuple(told[place] for place in places) for places in groups}
