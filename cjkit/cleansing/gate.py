@@ -226,6 +226,7 @@ def cleanse(
     if vault is not None:
         keep_originals(landing, landed, vault, corrections)
     identity.write_people(engine, found, folder)
+    engine.copy(people.agreed_sql(), folder / "agreed.parquet")
     facts = {
         "as_of": as_of.isoformat(),
         "cjkit": version("cjkit"),

@@ -90,6 +90,30 @@ class Log:
         """
         return list_examples(self.engine, self.prepared.folder, rule, most)
 
+    def agreed_to(self, purpose: str) -> Table:
+        """Return the customers who have agreed to a purpose: of them alone may lists be sent out.
+
+        Of each id the latest record that was read counts, whenever it is dated; a denial under any
+        id of a person is one of all; and nobody has agreed who was not asked, whatever `[consent]
+        missing` says. A withdrawal thus takes a person out of the next run.
+
+        Parameters
+        ----------
+        purpose : str
+            Such as 'marketing'.
+
+        Returns
+        -------
+        Table
+            `customer_id`, of people of this log only.
+        """
+        agreed = text(str(self.prepared.folder / "agreed.parquet"))
+        return self.engine.view(
+            f"agreed to {purpose}",
+            f"""select customer_id from read_parquet({agreed}) where purpose = {text(purpose)}
+                and customer_id in (select customer_id from customers)""",
+        )
+
     def explain(self, customer_id: str) -> Explanation:
         """Say why the ids of a customer are one person: each link, where it was seen, and its use.
 

@@ -8,7 +8,7 @@ from cjkit.cleansing.rows import find_bots, mark
 from cjkit.cleansing.rules import IS_CLEAN, RULE
 from cjkit.engine import column, text
 from cjkit.events import CONTRACT, PURCHASE
-from cjkit.privacy import denied_sql
+from cjkit.privacy import answers_sql, denied_sql
 
 _STAFF = ("is_staff", "x_is_staff")
 _TEST = ("is_test", "x_is_test")
@@ -29,6 +29,16 @@ def withhold(landing: Landing) -> None:
         ),
     )
     _mark_people(landing, "withheld", "select customer_id from denied")
+
+
+def agreed_sql() -> str:
+    """Write the SQL of who has agreed to which purpose: `customer_id`, `purpose`.
+
+    All consent records that were read count, those after `as_of` too: a withdrawal of today must
+    not wait until the day is over. Nobody has agreed who was not asked.
+    """
+    answers = answers_sql('"landed consents"', column(CONSENTING))
+    return f"select customer_id, purpose from ({answers}) as answers where is_granted"
 
 
 def set_aside_people(landing: Landing) -> None:

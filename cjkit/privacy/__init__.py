@@ -60,7 +60,7 @@ can and cannot see.
 """
 
 from cjkit.privacy import audit
-from cjkit.privacy.consent import denied_sql
+from cjkit.privacy.consent import answers_sql, denied_sql
 from cjkit.privacy.masking import mask, min_cell, set_min_cell
 from cjkit.privacy.pseudonyms import (
     derive_key,
@@ -79,6 +79,7 @@ __all__ = [
     "Steps",
     "Totals",
     "Vault",
+    "answers_sql",
     "audit",
     "denied_sql",
     "derive_key",
