@@ -553,3 +553,100 @@ def test_agrees_with_following_the_rules_slowly(rows, links, pins):
 @given(ROWS, LINKS, PINS)
 def test_agrees_with_following_the_rules_slowly_on_many(rows, links, pins):
     check_against_the_slow_way(rows, links, pins)
+
+
+class Memory:
+    """Ids from run to run, one key at a time: what `ids` promises, slow and obvious."""
+
+    def __init__(self):
+        self.run_no, self.since, self.issued, self.customer = 0, {}, set(), {}
+
+    def run(self, groups, first):
+        """Return the id of each key; `groups` are people, `first` the first day of each key."""
+        self.run_no += 1
+        present = {key for group in groups for key in group}
+
+        def rank(anchor):
+            return self.since[anchor]
+
+        known = [anchor for anchor in self.since if anchor in present]
+        carried = {}
+        for anchor in list(self.since):
+            heirs = [key for key in known if self.customer[key] == self.customer.get(anchor)]
+            if anchor in present:
+                carried[anchor] = anchor
+            elif anchor in self.issued and heirs:
+                carried[anchor] = min(heirs, key=rank)
+            else:
+                del self.since[anchor]
+        for key in present - set(carried):
+            self.since[key] = (self.run_no, first[key], key)
+            carried[key] = key
+        self.issued &= set(carried)
+        found = {}
+        for group in groups:
+            name = min((a for a, carrier in carried.items() if carrier in group), key=rank)
+            self.issued.add(name)
+            found |= dict.fromkeys(group, name)
+        self.customer = {anchor: found[carrier] for anchor, carrier in carried.items()}
+        aliases = {a: self.customer[a] for a in self.issued if self.customer[a] != a}
+        return found, aliases
+
+
+def people_of(rows, links):
+    """Return the people of strong keys, as sets, and the first day of each key."""
+    first = {}
+    for key, day in [*rows, *((key, day) for a, b, day in links for key in (a, b))]:
+        first[key] = min(day, first.get(key, day))
+    groups = {key: {key} for key in first}
+    for a, b, _ in links:
+        whole = groups[a] | groups[b]
+        groups |= dict.fromkeys(whole, whole)
+    return list({id(group): group for group in groups.values()}.values()), first
+
+
+STRONG = [f"{kind}:{number}" for kind in ("login", "mail") for number in range(4)]
+STRONG_ROWS = st.lists(st.tuples(st.sampled_from(STRONG), DAYS), max_size=5)
+STRONG_LINKS = st.lists(
+    st.tuples(st.sampled_from(STRONG), st.sampled_from(STRONG), DAYS), max_size=4
+)
+SOME_RUNS = st.lists(st.tuples(STRONG_ROWS, STRONG_LINKS), min_size=2, max_size=5)
+
+
+def check_runs_against_the_model(given_runs, folder):
+    memory, runs = Memory(), Runs(folder)
+    for rows, links in given_runs:
+        expected, aliases = memory.run(*people_of(rows, links))
+        assert runs.run(rows, links) == expected
+        assert runs.aliases == aliases
+        assert runs.run(rows, links) == expected  # a run that changes nothing changes no id
+        memory.run_no += 1
+
+
+def check_growing_files_against_a_build_from_scratch(given_runs, folder):
+    runs, rows, links = Runs(folder), [], []
+    for number, (more_rows, more_links) in enumerate(given_runs):
+        # What comes later is later: then history leaves no trace in the ids.
+        rows += [(key, day + 100 * number) for key, day in more_rows]
+        links += [(a, b, day + 100 * number) for a, b, day in more_links]
+        assert runs.run(rows, links) == owners(rows, links)
+
+
+@settings(max_examples=6, deadline=None, derandomize=True)
+@given(SOME_RUNS)
+def test_ids_are_kept_as_the_model_keeps_them(tmp_path_factory, given_runs):
+    check_runs_against_the_model(given_runs, tmp_path_factory.mktemp("runs"))
+
+
+@settings(max_examples=5, deadline=None, derandomize=True)
+@given(SOME_RUNS)
+def test_growing_files_give_the_ids_of_a_build_from_scratch(tmp_path_factory, given_runs):
+    check_growing_files_against_a_build_from_scratch(given_runs, tmp_path_factory.mktemp("runs"))
+
+
+@pytest.mark.long
+@settings(max_examples=400, deadline=None)
+@given(SOME_RUNS)
+def test_ids_are_kept_over_many_runs(tmp_path_factory, given_runs):
+    check_runs_against_the_model(given_runs, tmp_path_factory.mktemp("runs"))
+    check_growing_files_against_a_build_from_scratch(given_runs, tmp_path_factory.mktemp("grown"))
