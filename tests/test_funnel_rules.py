@@ -12,6 +12,7 @@ from cjkit.engine import DuckDB
 from cjkit.funnel import measure_funnel, measure_funnel_trend, measure_times
 from cjkit.funnel.rules import read_rules
 from cjkit.privacy import mask
+from cjkit.project.sections import FunnelSection
 from conftest import START_US, prepare_events
 
 UNIT = 20 * 60 * 1_000_000  # 20 minutes: after two of them a new session begins
@@ -336,3 +337,48 @@ def test_sessions_and_starts_say_how_many_people_stand_behind_them(event_log):
     hidden = mask(sessions, 2).table
     assert hidden["sessions"].isna().tolist() == [False, True]
     assert "3 sessions" in sessions.finding("en")
+
+
+def test_a_project_file_writes_steps_as_python_does():
+    steps = [
+        "view",
+        ["cart_web", "cart_app"],
+        {"touchpoint": "advice", "optional": True},
+        {"name": "large", "event": "buy", "when": {"column": "revenue", "above": 100}},
+    ]
+    told = FunnelSection.model_validate({"steps": steps, "without": ["refund"], "hold": "ref_id"})
+    assert [step.called for step in told.steps] == [
+        "view",
+        "cart_web / cart_app",
+        "advice",
+        "large",
+    ]
+    assert [step.plain for step in told.steps][:2] == steps[:2]
+    for step in told.steps:
+        assert FunnelSection(steps=(step.plain, "buy")).steps[0] == step
+    assert told.options["without"] == ["refund"]
+
+
+@pytest.mark.parametrize(
+    ("condition", "expected"),
+    [
+        ({"is_not": ["phone"]}, ["cart", "help"]),
+        ({"starts_with": "pho"}, ["view"]),
+        ({"ends_with": "100%"}, ["cart"]),
+        ({"contains": "_"}, []),
+        ({"present": False}, ["help"]),
+        ({"present": True}, ["view", "cart"]),
+    ],
+)
+def test_conditions_of_steps_mean_what_they_say(event_log, condition, expected):
+    events = event_log(
+        "ann: view 0h, buy 1h\nbob: cart 0h, buy 1h\ncas: help 0h, buy 1h",
+        device={"view": "phone", "cart": "tab 100%"},
+    )
+    step = {
+        "name": "first",
+        "event": ["view", "cart", "help"],
+        "when": {"column": "device"} | condition,
+    }
+    table = measure_funnel(events, [step, "buy"], by="event").table
+    assert set(table.loc[table["step_number"] == 1, "event"]) == set(expected)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from cjkit.events import Period
 from cjkit.funnel.entries import entries_sql, limit
 from cjkit.funnel.rules import FunnelRules
@@ -24,27 +26,35 @@ def arrivals_sql(source: str, rules: FunnelRules, period: Period | None = None) 
     if rules.hold is not None and any(rules.step_windows):
         return _from_entries(source, rules, period)
     taken = take_events(source, rules, period=period)
-    has_step_no = rules.ties == "simultaneous" or (rules.hold and rules.order == "strict")
-    levels = [_first_step(taken, rules, bool(has_step_no))]
-    levels += [_later_step(taken, rules, k, bool(has_step_no)) for k in range(1, len(rules.steps))]
+    levels = [_first_step(taken, rules)]
+    levels += [_later_step(taken, rules, step) for step in range(1, len(rules.steps))]
     unit = ", ".join(taken.unit)
-    step_no = "min(step_no)" if has_step_no else "cast(min(place) / 2 as bigint)"
+    arrived = "min(step_no)" if "step_no" in _told(rules) else "cast(min(place) / 2 as bigint)"
     reached = " union all ".join(
-        f"select {unit}, {k} as step_number, {step_no} as arrived from step_{k} group by {unit}"
+        f"select {unit}, {k} as step_number, {arrived} as arrived from step_{k} group by {unit}"
         for k in range(1, len(rules.steps) + 1)
     )
     return f"with {taken.definition} {', '.join(levels)}", reached
 
 
-def _first_step(taken: Taken, rules: FunnelRules, has_step_no: bool) -> str:
-    step_no = f", {step_no_of(rules, taken, 0)} as step_no" if has_step_no else ""
-    last = ", occurred_us as last_us" if any(rules.step_windows) else ""
+def _told(rules: FunnelRules) -> list[str]:
+    """Return what an arrival tells beside its place and `until`, where that is needed.
+
+    `step_no` where the place is not made of it, and `last_us` where a next step has a window.
+    """
+    has_other_place = rules.ties == "simultaneous" or (rules.hold and rules.order == "strict")
+    return ["step_no"] * bool(has_other_place) + ["last_us"] * any(rules.step_windows)
+
+
+def _first_step(taken: Taken, rules: FunnelRules) -> str:
+    own = {"step_no": step_no_of(rules, taken, 0), "last_us": "occurred_us"}
+    told = "".join(f", {own[name]} as {name}" for name in _told(rules))
     return f"""step_1 as (
-        select {", ".join(taken.part)}, {place_of(rules, taken, 0)} as place, until{step_no}{last}
+        select {", ".join(taken.part)}, {place_of(rules, taken, 0)} as place, until{told}
         from {taken.relation} where {begins(rules, taken)})"""
 
 
-def _later_step(taken: Taken, rules: FunnelRules, step: int, has_step_no: bool) -> str:
+def _later_step(taken: Taken, rules: FunnelRules, step: int) -> str:
     """Write the CTE of the events at which a chain reaches a step, with its `until`.
 
     Of all chains that could lead to an event, the one that may last longest is the best: one
@@ -52,59 +62,63 @@ def _later_step(taken: Taken, rules: FunnelRules, step: int, has_step_no: bool) 
     no self-join. With windows of steps, what came last is the best as well, since of two chains
     the one whose last step is later began no earlier.
     """
-    part = ", ".join(taken.part)
-    windows, any_window = rules.step_windows, any(rules.step_windows)
-    firsts = range(1, step + 1) if taken.has_instants else [step]
-    sources = sorted({p for first in firsts for p in rules.before(first)})
-    level = ", {} as level" if len(firsts) > 1 else ""
-    counted = sorted({rules.codes[k] for k in range(step + 1)}) if taken.has_instants else []
-    columns = [f"times_{code}" for code in counted] + (["begun"] if counted else [])
-    columns += ["step_no"] if has_step_no else []
-    nothing = "".join(f", cast(null as bigint) as {name}" for name in columns)
-    rows = [
-        f"select {part}, place + 1 as place, until, cast(null as bigint) as occurred_us{nothing}"
-        + (", last_us" if any_window else "")
-        + level.format(p)
-        + f" from step_{p + 1}"
-        for p in sources
-    ]
-    given = {"begun": "until", "step_no": step_no_of(rules, taken, step)}
-    own = "".join(f", {given.get(name, name)} as {name}" for name in columns)
-    rows.append(
-        f"select {part}, {place_of(rules, taken, step)} as place, cast(null as bigint) as until, "
-        f"occurred_us{own}"
-        + (", cast(null as bigint) as last_us" if any_window else "")
-        + level.format(step)
-        + f" from {taken.relation} where {is_step(rules, taken, step)}"
-    )
-    frame = "range between 1 preceding and 1 preceding"
-    if rules.order != "strict":
-        frame = "rows between unbounded preceding and 1 preceding"
+    part, told = ", ".join(taken.part), _told(rules)
+    # Within one instant a chain may take several steps: it enters the instant at step `first`.
+    firsts = list(range(1, step + 1)) if taken.has_instants else [step]
+    frame = "rows between unbounded preceding and 1 preceding"
+    if rules.order == "strict":
+        frame = "range between 1 preceding and 1 preceding"
     over = f"over (partition by {part} order by place {frame})"
     found, best = [], []
     for first in firsts:
-        here = f"level in ({', '.join(map(str, rules.before(first)))})" if level else ""
-        until, last = (
-            f"case when {here} then {v} end" if here else v for v in ("until", "last_us")
-        )
-        found.append(f"max({until}) {over} as until_{first}")
+        here = f"level in ({', '.join(map(str, rules.before(first)))})"
+        of = "{}" if len(firsts) == 1 else f"case when {here} then {{}} end"
+        found.append(f"max({of.format('until')}) {over} as until_{first}")
         fits = [f"occurred_us <= until_{first}"]
-        if windows[first] is not None:
-            found.append(f"max({last}) {over} as last_{first}")
-            fits.append(f"occurred_us - last_{first} <= {windows[first]}")
+        window = rules.step_windows[first]
+        if window is not None:
+            found.append(f"max({of.format('last_us')}) {over} as last_{first}")
+            fits.append(f"occurred_us - last_{first} <= {window}")
         if taken.has_instants:
             fits.append(takes(rules, first, step))
         best.append(f"case when {' and '.join(fits)} then until_{first} end")
     if taken.has_instants:
         best.append(f"case when {takes(rules, 0, step)} then begun end")
     until = best[0] if len(best) == 1 else f"greatest({', '.join(best)})"
-    keep = ", ".join(["place", *(["step_no"] if has_step_no else [])])
-    last = ", occurred_us as last_us" if any_window else ""
+    rows = _arrivals_and_events(taken, rules, step, firsts)
+    own = "".join(f", {'occurred_us as last_us' if n == 'last_us' else n}" for n in told)
     return f"""step_{step + 1} as (
         select * from (
-            select {part}, {keep}{last}, {until} as until
-            from (select *, {", ".join(found)} from ({" union all ".join(rows)}) as either) as met
+            select {part}, place{own}, {until} as until
+            from (select *, {", ".join(found)} from ({rows}) as either) as met
         ) as reached where until is not null)"""
+
+
+def _arrivals_and_events(taken: Taken, rules: FunnelRules, step: int, firsts: Sequence[int]) -> str:
+    """Write the SQL of the arrivals at earlier steps and the events that are a step, as one.
+
+    An arrival has `until` and an event has `occurred_us`; the other is missing.
+    """
+    part, told = ", ".join(taken.part), _told(rules)
+    own = {"until": "cast(null as bigint)", "occurred_us": "occurred_us"}
+    own |= {name: {"step_no": step_no_of(rules, taken, step)}.get(name, "null") for name in told}
+    if taken.has_instants:
+        codes = sorted({rules.codes[k] for k in range(step + 1)})
+        own |= {"begun": "until"} | {f"times_{code}": f"times_{code}" for code in codes}
+    given = dict.fromkeys(own, "cast(null as bigint)") | {"until": "until"}
+    given |= {"last_us": "last_us"} if "last_us" in told else {}
+
+    def select(columns: Mapping[str, str], place: str, level: int) -> str:
+        named = ", ".join(f"{sql} as {name}" for name, sql in columns.items())
+        return f"select {part}, {place} as place, {named}, {level} as level"
+
+    sources = sorted({earlier for first in firsts for earlier in rules.before(first)})
+    arrivals = [f"{select(given, 'place + 1', k)} from step_{k + 1}" for k in sources]
+    events = (
+        f"{select(own, place_of(rules, taken, step), step)} "
+        f"from {taken.relation} where {is_step(rules, taken, step)}"
+    )
+    return " union all ".join([*arrivals, events])
 
 
 def _from_entries(source: str, rules: FunnelRules, period: Period | None) -> tuple[str, str]:
