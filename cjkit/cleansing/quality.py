@@ -233,16 +233,25 @@ def flagged_sql(rules: Sequence[Rule]) -> str:
     """Write the SQL of the first rows that each rule flags, with the columns of the quarantine."""
     parts = []
     for table, contract in CONTRACT.items():
-        for rule in rules:
-            if rule.outcome != "flagged" or table not in rule.tables:
-                continue
-            columns = text(",".join(rule.columns).replace("{time}", contract.time or ""))
-            unread = "unreadable" if rule.name == "unreadable_detail" else columns
-            parts.append(
-                f"""select '{table}' as "table", source, file, record_no, row_rule,
-                    '{rule.name}' as rule, 'flagged' as outcome, {unread} as columns
-                from "landed {table}" where row_id in (select row_id from "facts {table}"
-                    where {IS_CLEAN} and failed & {rule.bit} <> 0
-                    order by row_id limit {MOST_EXAMPLES})"""
-            )
+        flags = [rule for rule in rules if rule.outcome == "flagged" and table in rule.tables]
+        if not flags:
+            continue
+        first = " union all ".join(
+            f"""select * from (select row_id, '{rule.name}' as rule,
+                    {_columns_sql(rule, contract.time)} as columns
+                from "facts {table}" where {IS_CLEAN} and failed & {rule.bit} <> 0
+                order by row_id limit {MOST_EXAMPLES}) as first_ones"""
+            for rule in flags
+        )
+        parts.append(
+            f"""select '{table}' as "table", source, file, record_no, row_rule, rule,
+                'flagged' as outcome, coalesce(columns, unreadable) as columns
+            from "landed {table}" join ({first}) as flagged using (row_id)"""
+        )
     return " union all ".join(parts)
+
+
+def _columns_sql(rule: Rule, time: str | None) -> str:
+    """Write the columns that a rule's fault is in; missing where each row says which."""
+    named = ",".join(rule.columns).replace("{time}", time or "")
+    return f"cast({text(named) if named else 'null'} as varchar)"
