@@ -146,7 +146,7 @@ def test_small_cells_are_hidden_and_say_so(result):
     html = render(result, "en", picture=False)
     assert html.count("hidden</span>") == 2
     assert "50.0%" not in html
-    assert "Hidden: figures about fewer than 5 people." in html
+    assert "Hidden: figures about fewer than 5 people, and those that" in html
 
 
 def test_a_missing_figure_is_a_dash_and_not_hidden():
@@ -224,6 +224,21 @@ def test_a_headline_is_recorded_as_numbers(displayed, monkeypatch):
     assert json.loads(json.dumps(recorded))["value"] == 0.14
     assert recorded["high"] is None
     assert recorded["n"] == 900
+
+
+@pytest.mark.parametrize(("value", "n"), [(0.5, np.nan), (np.nan, 40)])
+def test_a_headline_of_a_masked_result_is_hidden(displayed, monkeypatch, value, n):
+    monkeypatch.setenv("CJKIT_REPORT", "1")
+    headline("conversion_rate", value, n=n, previous=0.4, kind="rate")
+    assert displayed[0][0][HEADLINE]["is_masked"]
+    assert displayed[0][0][HEADLINE]["value"] is None
+
+
+def test_a_headline_says_no_small_number_of_before(displayed, monkeypatch):
+    monkeypatch.setenv("CJKIT_REPORT", "1")
+    headline("customers", 40, n=40, previous=3, kind="count")
+    headline("pain_points_found", 2, previous=3, kind="count")
+    assert [data[HEADLINE]["previous"] for data, _ in displayed] == [None, 3]
 
 
 def test_a_headline_about_few_people_is_hidden(displayed, monkeypatch):

@@ -120,9 +120,11 @@ def _write_touchpoint(cell: dict[Any, Any], offline: Collection[str], language: 
     is_offline = cell["item"] in offline
     where = _words(f"place.{'offline' if is_offline else 'online'}", language)
     share = 0.0 if pd.isna(cell["value"]) else float(cell["value"])
+    figure = _percent(cell["value"], language, 0)
     return (
         f'<div class="cjm-touch{" cjm-off" if is_offline else ""}" {_title(cell, language, where)}>'
-        f"<span><i></i>{_item(cell, language)}</span><u>{_percent(cell['value'], language, 0)}</u>"
+        f"<span><i></i>{_item(cell, language)}</span>"
+        f"<u>{_or_hidden(figure, cell, language)}</u>"
         f'<s><s style="width:{100 * share:.0f}%"></s></s></div>'
     )
 
@@ -133,15 +135,16 @@ def _write_people(cells: list[dict[Any, Any]], widest: float, language: Language
     for cell in cells:
         if cell["measure"] == "customers":
             share = 0.0 if pd.isna(cell["n"]) or not widest > 0 else cell["n"] / widest
+            figure = _or_hidden(format_number(_known(cell["n"]), language), cell, language)
             parts.append(
                 f'<div class="cjm-big" {_title(cell, language)}>'
-                f"{format_number(_known(cell['n']), language)}{_before(cell, language)}</div>"
+                f"{figure}{_before(cell, language)}</div>"
                 f'<s class="cjm-bar"><s style="width:{100 * share:.0f}%"></s></s>'
             )
         else:
             rate = label("map_further", language, rate=_percent(cell["value"], language))
             parts.append(
-                f"<small {_title(cell, language)}>{escape(rate)}"
+                f"<small {_title(cell, language)}>{_or_hidden(escape(rate), cell, language)}"
                 f"<em>{_limits(cell, language)}</em>{_before(cell, language)}</small>"
             )
     return "".join(parts)
@@ -172,7 +175,8 @@ def _write_time(cell: dict[Any, Any], offline: Collection[str], language: Langua
     value = None if pd.isna(cell["value"]) else cell["value"] * _DAY_US
     return (
         f'<div class="cjm-big" {_title(cell, language)}>'
-        f"{escape(format_duration(value, language))}{_before(cell, language)}</div>"
+        f"{_or_hidden(escape(format_duration(value, language)), cell, language)}"
+        f"{_before(cell, language)}</div>"
     )
 
 
@@ -333,6 +337,11 @@ def _title(cell: dict[Any, Any], language: Language, *more: str) -> str:
         said.append(n)
     words = " · ".join([*said, *more])
     return f'title="{escape(words)}" aria-label="{escape(words)}" role="img"'
+
+
+def _or_hidden(written: str, cell: dict[Any, Any], language: Language) -> str:
+    """Return what is written of a figure, or that it is masked."""
+    return written if pd.notna(cell["n"]) else f"<i>{_words('hidden', language)}</i>"
 
 
 def _limits(cell: dict[Any, Any], language: Language) -> str:
