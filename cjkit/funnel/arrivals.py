@@ -110,7 +110,9 @@ def _arrivals_and_events(taken: Taken, rules: FunnelRules, step: int, firsts: Se
 
     def select(columns: Mapping[str, str], place: str, level: int) -> str:
         named = ", ".join(f"{sql} as {name}" for name, sql in columns.items())
-        return f"select {part}, {place} as place, {named}, {level} as level"
+        # Each column that windows carry costs time: the level only where it tells them apart.
+        which = f", {level} as level" if len(firsts) > 1 else ""
+        return f"select {part}, {place} as place, {named}{which}"
 
     sources = sorted({earlier for first in firsts for earlier in rules.before(first)})
     arrivals = [f"{select(given, 'place + 1', k)} from step_{k + 1}" for k in sources]
