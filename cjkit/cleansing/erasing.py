@@ -10,21 +10,20 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import unicodedata
 from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from cjkit import identity
 from cjkit.checks import CjkitError
+from cjkit.cleansing.corrections import keep_corrections, read_corrections
+from cjkit.cleansing.recognising import recogniser
 from cjkit.cleansing.state import PARTIAL
 from cjkit.engine import DuckDB, text
 from cjkit.privacy import Vault, audit
 from cjkit.project import Project
 from cjkit.sources import erasing as landed
-
-_FEWEST = 6
-"""An id shorter than this stands in too many texts to be somebody's trace."""
+from cjkit.sources.correcting import kept_as
 
 
 @dataclass(frozen=True)
@@ -110,9 +109,11 @@ def finish_erasing(project: Project, engine: DuckDB, vault: Vault | None) -> boo
     for log in _logs_with(engine, state, keys):
         shutil.rmtree(log.rename(log.with_name(PARTIAL + log.name)))
     identity.erase_anchors(engine, state / "identity", keys)
-    if vault is not None:
-        found = landed.find_people(project, engine, keys)
-        for name, numbers in list(_raw_records(vault, keys, found)):
+    found = landed.find_people(project, engine, keys)
+    if vault is None:
+        _erase_plain_corrections(project, keys, found)
+    else:
+        for name, numbers in list(_raw_records(project, vault, keys, found)):
             vault.forget_records(name, numbers)
         vault.forget(keys)
     landed.erase(project, engine, keys)
@@ -138,7 +139,7 @@ def find_traces(
     if vault is not None:
         counts["vault ids"] = sum(map(len, vault.ids(of=person_keys)))
         counts["vault details"] = sum(map(len, vault.details(of=person_keys)))
-        records = _raw_records(vault, person_keys, found)
+        records = _raw_records(project, vault, person_keys, found)
         counts["vault records"] = sum(len(numbers) for _, numbers in records)
     return Traces(tuple(sorted(customer_ids)), tuple(sorted(person_keys)), counts, found.files)
 
@@ -161,36 +162,41 @@ def _logs_with(engine: DuckDB, state: Path, person_keys: Collection[str]) -> Ite
 
 
 def _raw_records(
-    vault: Vault, person_keys: Collection[str], found: landed.LandedTraces
+    project: Project, vault: Vault, person_keys: Collection[str], found: landed.LandedTraces
 ) -> Iterator[tuple[str, list[int]]]:
     """Yield the numbers of raw records that are theirs, by the name they are kept under.
 
-    A record is theirs when it has a key of theirs, when a row that landed from it has, or when one
-    of their ids stands in its text: nobody may have been recognised on it.
+    A record is theirs when it has a key of theirs, or a row that landed from it has; one that is
+    nobody's, when an id of theirs stands in its text.
     """
-    known = {
-        value.casefold()
-        for batch in vault.ids(of=person_keys)
-        for value in batch["value"]
-        if len(value) >= _FEWEST
-    }
-    ends = {value[-9:] for value in known if value.removeprefix("+").isdigit() and len(value) > 9}
+    recognise = recogniser(project)
     for batch in vault.records():
         theirs = [
             key in person_keys
             or number in found.records.get(name, ())
-            or _names(record, known, ends)
+            or (not isinstance(key, str) and not recognise(record).isdisjoint(person_keys))
             for name, number, key, record in batch.itertuples(index=False)
         ]
         for name, numbers in batch[theirs].groupby("landed")["record_no"]:
             yield str(name), numbers.tolist()
 
 
-def _names(record: str, known: Collection[str], ends: Collection[str]) -> bool:
-    """Say whether an id stands in the text of a record; phone numbers by their last nine digits."""
-    form = unicodedata.normalize("NFKC", record).casefold()
-    digits = "".join(filter(str.isdigit, form))
-    return any(value in form for value in known) or any(end in digits for end in ends)
+def _erase_plain_corrections(
+    project: Project, person_keys: Collection[str], found: landed.LandedTraces
+) -> None:
+    """Remove corrected records of theirs where ids are plain, and no vault keeps them."""
+    recognise = recogniser(project)
+    kept = read_corrections(project, None)
+    for place, own in kept.items():
+        theirs = found.records.get(kept_as(*place), set())
+        kept[place] = {
+            number: each
+            for number, each in own.items()
+            if number not in theirs
+            and recognise(f"{each.original} {each.corrected}").isdisjoint(person_keys)
+        }
+    if kept:
+        keep_corrections(project, None, kept)
 
 
 def _write(state: Path, tombstones: Tombstones) -> None:

@@ -8,7 +8,9 @@ import pandas as pd
 
 from cjkit import sources
 from cjkit.cleansing.corrections import Kept, keep_corrections
+from cjkit.cleansing.erasing import read_tombstones
 from cjkit.cleansing.landing import Landing
+from cjkit.cleansing.recognising import recogniser
 from cjkit.cleansing.rules import outcome_sql
 from cjkit.engine import text
 from cjkit.events import CONTRACT
@@ -55,12 +57,20 @@ def keep_originals(landing: Landing, landed: Landed, vault: Vault, corrections: 
 
 
 def _frames(landing: Landing, ledger: sources.Ledger, own: pd.DataFrame) -> Iterator[pd.DataFrame]:
-    """Yield the records with these numbers, as the vault takes them."""
+    """Yield the records with these numbers, as the vault takes them: not those of the forgotten."""
     if own.empty:
         return
+    forgotten = read_tombstones(landing.project.state_folder).person_keys
+    recognise = recogniser(landing.project)
     found = sources.read_raw(landing.project, ledger.source, ledger.file, own["record_no"].tolist())
     for frame in found:
-        yield frame.assign(record=frame["record"].fillna('""')).merge(own, on="record_no")
+        records = frame.assign(record=frame["record"].fillna('""')).merge(own, on="record_no")
+        yield records[
+            [
+                isinstance(key, str) or not forgotten or recognise(record).isdisjoint(forgotten)
+                for key, record in zip(records["person_key"], records["record"], strict=True)
+            ]
+        ]
 
 
 def _whose(landing: Landing, corrections: Kept) -> dict[tuple[str, str, int], str]:
