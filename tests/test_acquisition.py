@@ -127,6 +127,9 @@ def test_the_action_list_holds_whom_the_rule_says(value, scores):
     assert found.table["customers"].sum() == len(scores)
     assert found.table["predicted_value"].sum() == pytest.approx(value.total.value)
     assert "customer_id" not in found.table
+    few = rank_at_risk(value, least_risk=0.6, top_share=0.002)
+    assert 0 < few.customers < 5
+    assert "Fewer than 5" in few.finding("en")
     with pytest.raises(CjkitError, match="above 0 and at most 1"):
         rank_at_risk(value, least_risk=70)
 

@@ -172,6 +172,12 @@ def test_a_business_without_contracts_is_said_and_not_an_error():
     assert fit_renewals(found).finding("ja") == found.finding("ja")
 
 
+def test_days_before_the_first_contract_are_said_and_not_an_error():
+    found = observe(contracts([100, 95, 90], years=2), until="2004-01-01")
+    assert "Nobody has begun" in found.finding("en")
+    assert found.table.empty
+
+
 def test_few_losses_give_no_model():
     found = observe(contracts([100, 95, 90], years=2), period=f"{YEAR}D")
     fit = fit_renewals(found)

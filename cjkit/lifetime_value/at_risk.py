@@ -15,6 +15,7 @@ from cjkit.labels import Language, format_money, format_number, format_percent, 
 from cjkit.lifetime_value.histories import Obstacle
 from cjkit.lifetime_value.value import Value
 from cjkit.plots.heat import draw_heat
+from cjkit.privacy import min_cell
 
 TIERS = 5
 RISK_BANDS = 5
@@ -68,6 +69,8 @@ class AtRisk:
         """Say how many are worth saving, and what is at stake."""
         if self.obstacle is not None:
             return self.obstacle.words(language)
+        if 0 < self.customers < min_cell():
+            return label("finding_at_risk_few", language, fewest=min_cell())
         return label(
             "finding_at_risk",
             language,

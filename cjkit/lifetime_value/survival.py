@@ -25,6 +25,7 @@ from cjkit.plots.lines import Line, draw_lines
 FEWEST_LOST = 50
 SURVIVAL = ("survival_rate", "survival_rate_low", "survival_rate_high")
 NO_CONTRACT = Obstacle("no_contract", {})
+NOBODY_SIGNED = Obstacle("nobody_signed", {})
 
 
 @dataclass(frozen=True)
@@ -143,9 +144,9 @@ def measure_survival(
     """
     length = parse_duration(period, name="period")
     last = end_of(events, until)
+    columns = ["group", "period_no", "at_risk", "lost", "censored", *SURVIVAL]
+    nothing = pd.DataFrame(columns=columns)
     if start is None or end is None:
-        columns = ["group", "period_no", "at_risk", "lost", "censored", *SURVIVAL]
-        nothing = pd.DataFrame(columns=columns)
         return Survival(nothing, length, last, by, float("nan"), NO_CONTRACT, ())
     known = events.values("event")
     for role, event in (("start", start), ("end", end)):
@@ -153,6 +154,8 @@ def measure_survival(
             raise unknown_name(role, event, known)
     sql = _contracts_sql(events, start, end, by, last)
     counted = events.engine.query(sql)
+    if counted.empty:
+        return Survival(nothing, length, last, by, float("nan"), NOBODY_SIGNED, (sql,))
     lost, censored = (
         counted.pivot(index="days", columns="by_value", values=name).fillna(0).to_numpy(float)
         for name in ("lost", "censored")
