@@ -16,6 +16,7 @@ What is kept where
 `identity/`           Which keyed hashes got which customer_id, so that ids stay as they are.
 `forgotten.json`      The keyed hashes of people who must not come back.
 `history/`            Scores of past runs: counts of rows, nobody's.
+`corrections.json`    Only where ids are plain: corrected records, which else are in the vault.
 `audit/`              Who ran what, when, on which data. A person is a keyed hash, of its own kind.
 `spill/`              What an engine puts on the disk while it works; removed when it ends.
 reports               Figures of groups. Groups of fewer people than `[privacy] min_cell` are
@@ -53,7 +54,9 @@ ids that identity resolution linked, from all of the above, and says how much th
   published before. Not known to cjkit, and so not listed: copies and backups of the state folder,
   files that somebody saved from a notebook, blocks of the disk that a file system has not yet used
   again. A report that runs meanwhile fails, and can be run again.
-- What somebody else's record says of the person (a referral, a free text) stays.
+- What somebody else's record says of the person (a referral, a free text) stays. Records that could
+  not be read are recognised by ids of six characters or more; a correction of a record goes, and
+  the uncorrected record in the export counts again, under the id that it has.
 
 `python -m cjkit audit verify JOURNEY.toml` checks the audit log; `cjkit.privacy.audit` says what it
 can and cannot see.
