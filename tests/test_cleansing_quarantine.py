@@ -11,15 +11,8 @@ from companies import make_company
 from cjkit import __main__ as command
 from cjkit import cleansing
 from cjkit.checks import CjkitError
-from cjkit.cleansing.quarantine import (
-    FILE,
-    LINE,
-    RECORD,
-    RULE,
-    SOURCE,
-    export_quarantine,
-    import_quarantine,
-)
+from cjkit.cleansing.correction_file import FILE, LINE, RECORD, RULE, SOURCE
+from cjkit.cleansing.quarantine import export_quarantine, import_quarantine
 from cjkit.cleansing.rules import OUTCOMES
 from cjkit.events import CONTRACT
 from cjkit.privacy import open_vault, read_key

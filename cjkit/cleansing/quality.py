@@ -86,6 +86,14 @@ def count_failures(landing: Landing) -> pd.DataFrame:
 def make_scorecard(landing: Landing) -> pd.DataFrame:
     """Score each source and table in each dimension: 1 - failing rows / rows in scope.
 
+    Which rules speak for a dimension stands with the rules. In the words of DAMA UK (2013, The six
+    primary dimensions for data quality assessment): completeness is what is needed being there,
+    uniqueness nothing standing twice, validity values of the form and range that they should have
+    (and, here, rows of customers, not of machines, employees or tests), consistency tables and
+    times that do not contradict each other, timeliness times that can be and clocks that are right.
+    How late rows come is no share of them: `cjkit.cleansing.freshness` measures it. The sixth,
+    accuracy, takes a second source that is known to be true, and is not claimed.
+
     Rows of people who have not agreed are not in scope.
 
     Returns

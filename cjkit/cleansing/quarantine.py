@@ -7,11 +7,7 @@ for whoever corrects them.
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-import os
-import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,6 +18,18 @@ from typing import Any
 import pandas as pd
 
 from cjkit.checks import CjkitError, unknown_name
+from cjkit.cleansing.correction_file import (
+    COLUMNS,
+    FILE,
+    LINE,
+    PLACES,
+    RECORD,
+    RULE,
+    SOURCE,
+    Cells,
+    read_lines,
+    write_lines,
+)
 from cjkit.cleansing.corrections import Kept, keep_corrections, read_corrections
 from cjkit.cleansing.gate import prepare
 from cjkit.cleansing.state import make_state_folder, one_at_a_time, opened_vault
@@ -32,21 +40,7 @@ from cjkit.sources import read_mappings, read_raw
 from cjkit.sources.correcting import Correction
 from cjkit.sources.reading import format_of
 
-SOURCE, FILE, RECORD, RULE, COLUMNS, LINE = PLACES = (
-    "cjkit:source",
-    "cjkit:file",
-    "cjkit:record",
-    "cjkit:rule",
-    "cjkit:columns",
-    "cjkit:line",
-)
-"""The columns of a correction file that say where a record is, and what is wrong with it."""
-
-_FORMULA = re.compile(r"('*)([=+\-@\t\r].*)", re.DOTALL)
-_NUMBER = re.compile(r"-[0-9.,]+")
 _HEAD = range(1, 1001)
-
-Cells = dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -89,8 +83,8 @@ def export_quarantine(
     """Write the records in quarantine to a CSV file, one line a record, to be corrected there.
 
     The file is for its owner alone (mode 0600), in UTF-8 with a byte order mark. Its first columns
-    say where each record is and what is wrong with it (`PLACES`); the others are those of the
-    exports, each record's as it stands there. What a spreadsheet would take for a formula has an
+    say where each record is and what is wrong with it (`correction_file.PLACES`); the others are
+    those of the exports, each record's as it stands there. What a spreadsheet would take for a formula has an
     apostrophe before it, which `import_quarantine` takes away again. Of a line that could not be
     read as a record, `cjkit:line` says what stands there, and its cells are empty.
 
@@ -124,7 +118,7 @@ def export_quarantine(
         if found.empty:
             raise CjkitError("The quarantine is empty: there is nothing to correct.")
         lines = list(_lines(project, vault, found))
-    _write_private(path, lines)
+    write_lines(path, lines)
     parameters = {"records": len(lines), "rule": rule, "source": source}
     audit.record(project, "quarantine export", data=prepared.fingerprint, parameters=parameters)
     shown = Counter(name for names in found["rules"] for name in names)
@@ -152,7 +146,7 @@ def import_quarantine(project: Project, path: Path) -> Imported:
         When the file is none, or a line names no record: all such lines together. Nothing is
         imported then.
     """
-    lines = _read_lines(path)
+    lines = read_lines(path)
     prepare(project)  # whatever else changed is not to be counted as what the corrections did
     with _opened(project) as (_, vault):
         kept = read_corrections(project, vault)
@@ -282,52 +276,6 @@ def _lines(project: Project, vault: Vault | None, found: pd.DataFrame) -> Iterat
             }
 
 
-def _write_private(path: Path, lines: Sequence[Cells]) -> None:
-    names = list(dict.fromkeys([*PLACES, *(name for line in lines for name in line)]))
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError as error:
-        raise CjkitError(f"{path} is there already: name a file that is not.") from error
-    except OSError as error:
-        raise CjkitError(f"{path} cannot be written: {error.strerror}.") from error
-    with open(descriptor, "w", encoding="utf-8-sig", newline="") as file:
-        writer = csv.writer(file, lineterminator="\r\n")
-        writer.writerow(map(_neutral, names))
-        writer.writerows([_neutral(line.get(name, "")) for name in names] for line in lines)
-
-
-def _read_lines(path: Path) -> list[Cells]:
-    """Read a correction file, each line with its number in it as `line`."""
-    rows = list(csv.reader(io.StringIO(_decoded(path), newline="")))
-    names = [_restored(name) for name in rows[0]] if rows else []
-    if lacking := [name for name in (SOURCE, FILE, RECORD) if name not in names]:
-        raise CjkitError(
-            f"{path} is no file of records to correct: it has no column {', '.join(lacking)}. "
-            "`quarantine export` writes one."
-        )
-    faults = [
-        f"  - line {number} has {len(row)} cells, not {len(names)}"
-        for number, row in enumerate(rows[1:], 2)
-        if row and len(row) != len(names)
-    ]
-    if faults:
-        raise CjkitError("\n".join([f"{path} is damaged, and nothing was imported:", *faults]))
-    return [dict(zip(names, map(_restored, row), strict=True)) for row in rows[1:] if any(row)]
-
-
-def _decoded(path: Path) -> str:
-    try:
-        given = path.read_bytes()
-    except OSError as error:
-        raise CjkitError(f"{path} cannot be read: {error.strerror}.") from error
-    for encoding in ("utf-8-sig", "cp932"):
-        try:
-            return given.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-    raise CjkitError(f"{path} is neither UTF-8 nor Shift JIS: save it as CSV in UTF-8.")
-
-
 def _correct(
     project: Project, vault: Vault | None, kept: Kept, lines: Sequence[Cells]
 ) -> tuple[list[tuple[tuple[str, str, int], str]], set[tuple[str, str, int]]]:
@@ -410,28 +358,3 @@ def _written(record: Mapping[str, Any], original: str) -> str:
             if json.dumps(json.loads(original), **style) == original:
                 return json.dumps(record, **style)
     return json.dumps(record, ensure_ascii=False)
-
-
-def _neutral(cell: str) -> str:
-    """Put an apostrophe before what a spreadsheet would take for a formula.
-
-    Examples
-    --------
-    >>> [_neutral(cell) for cell in ("=1+1", "'=1", "-5", "a=b")]
-    ["'=1+1", "''=1", '-5', 'a=b']
-    """
-    found = _FORMULA.fullmatch(cell)
-    return f"'{cell}" if found and not _NUMBER.fullmatch(found[2]) else cell
-
-
-def _restored(cell: str) -> str:
-    """Take away what `_neutral` has put before a cell.
-
-    Examples
-    --------
-    >>> [_restored(cell) for cell in ("'=1+1", "''=1", "'-5", "'quoted")]
-    ['=1+1', "'=1", "'-5", "'quoted"]
-    """
-    found = _FORMULA.fullmatch(cell)
-    is_ours = found and found[1] and not _NUMBER.fullmatch(found[2])
-    return cell[1:] if is_ours else cell
