@@ -84,9 +84,9 @@ def export_quarantine(
 
     The file is for its owner alone (mode 0600), in UTF-8 with a byte order mark. Its first columns
     say where each record is and what is wrong with it (`correction_file.PLACES`); the others are
-    those of the exports, each record's as it stands there. What a spreadsheet would take for a formula has an
-    apostrophe before it, which `import_quarantine` takes away again. Of a line that could not be
-    read as a record, `cjkit:line` says what stands there, and its cells are empty.
+    those of the exports, each record's as it stands there. What a spreadsheet would take for a
+    formula has an apostrophe before it, which `import_quarantine` takes away again. Of a line that
+    could not be read as a record, `cjkit:line` says what stands there, and its cells are empty.
 
     Parameters
     ----------

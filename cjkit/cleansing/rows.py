@@ -245,7 +245,8 @@ def _find_superseded(landing: Landing, table: str) -> None:
         table,
         ["superseded"],
         f"""row_id in (select row_id from (
-            select row_id, row_number() over (partition by facts.unique_key order by {order}) as place
+            select row_id,
+                row_number() over (partition by facts.unique_key order by {order}) as place
             from (select row_id, unique_key from "facts {table}"
                 where {IS_CLEAN} and unique_key is not null) as facts
             join "landed {table}" as rows using (row_id)
