@@ -81,7 +81,7 @@ class Advocacy:
                     rate=format_percent(best["referral_rate"], language),
                 )
             )
-        return label("sentence_separator", language).join(parts)
+        return ("" if language == "ja" else " ").join(parts)
 
     def plot(self, *, ax: Axes | None = None, language: Language = "en") -> Axes:
         """Draw the score of each group with its interval."""
