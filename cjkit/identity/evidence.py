@@ -65,29 +65,28 @@ class Explanation:
 
 
 def collect_links(
-    engine: DuckDB, name: str, edges: str, numbered: Table, decided: Table, people: Table
+    engine: DuckDB, name: str, seen: Table, numbered: Table, decided: Table, named: Table
 ) -> Table:
     """Make a table of the evidence: each link once for each customer that it is about.
 
     Its columns are `customer_id`, `seen_us`, and those of `Explanation.table` without `first_at`.
-    Links are those of `edges` and of the table `<name> pins`.
+    Links are those of `seen` and of the table `<name> pins`, between numbered keys.
     """
     known = engine.materialize(
         f"{name} known",
-        f"""select key_no, person_key, namespace, strength, is_super, is_undecided, owner_no,
-                stitched_no, people.customer_id, namespace || ' ' || row_number() over (
+        f"""select key_no, namespace, strength, is_super, is_undecided, owner_no, stitched_no,
+                customer_id, namespace || ' ' || row_number() over (
                     partition by owner_no, namespace order by key_no) as shown
-            from {numbered} join {decided} using (key_no)
-            left join {people} as people using (person_key)""",
+            from {numbered} join {decided} using (key_no) left join {named} using (owner_no)""",
     )
     kept = "rule, source, file, record_no, seen_us, probability, used"
     links = engine.materialize(
         f"{name} links",
         f"""with seen as (
-                select rule, key_a, key_b, source, file, record_no, seen_us, probability
-                from {edges} union all
-                select 'pinned_' || relation, key_a, key_b, 'pins', file, line, null, null
-                from "{name} pins"),
+                select rule, a_no, b_no, source, file, record_no, seen_us, probability
+                from {seen} union all
+                select 'pinned_' || relation, a_no, b_no, 'pins', file, line, null, null
+                from "{name} pins" where a_no <> b_no),
             linked as (
                 select {kept.removesuffix(", used")}, a.customer_id as customer_a,
                     b.customer_id as customer_b, a.shown as shown_a, b.shown as shown_b,
@@ -101,8 +100,8 @@ def collect_links(
                         when a.strength <> 'strong' and b.strength <> 'strong'
                             then 'merges_nobody'
                         else 'kept_apart' end as used
-                from seen join {known} as a on a.person_key = seen.key_a
-                join {known} as b on b.person_key = seen.key_b where a.key_no <> b.key_no)
+                from seen join {known} as a on a.key_no = a_no
+                join {known} as b on b.key_no = b_no)
             select customer_a as customer_id, shown_a as id_a,
                 case when customer_b = customer_a then shown_b else namespace_b end as id_b, {kept}
             from linked where customer_a is not null

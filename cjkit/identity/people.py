@@ -154,7 +154,8 @@ def resolve_people(
     refuse_contradictions(pins)
     rules = _add_rules(engine, name, namespaces)
     numbered, anchors = number_keys(engine, name, keys, edges, str(rules), before)
-    pairs = _pair(engine, name, edges, numbered)
+    seen = _number_links(engine, name, edges, numbered)
+    pairs = _pair(engine, name, seen)
     known = engine.query(
         f"select strength, stitch_us, coalesce(rows_us, {NEVER}) as rows_us from {numbered} "
         "order by key_no"
@@ -165,8 +166,20 @@ def resolve_people(
         _decide(known, _find_super_keys(engine, pairs, numbered), _links(engine, pairs), *pinned),
     )
     minted = partial(mint, is_plain=is_plain, has_one=len(namespaces) == 1)
-    table, stitched = _name_people(engine, name, numbered, decided, minted("own.anchor"))
-    links = collect_links(engine, name, edges, numbered, decided, table)
+    named = _name_owners(engine, name, numbered, decided, minted("anchor"))
+    table = engine.materialize(
+        name,
+        f"""select person_key, customer_id, customer_no
+            from {numbered} join {decided} using (key_no) join {named} using (owner_no)""",
+    )
+    stitched = engine.materialize(
+        f"{name} stitched",
+        f"""select keys.person_key, since_us, own.person_key as owner_key, customer_id
+            from {numbered} as keys join {decided} using (key_no)
+            join {numbered} as own on own.key_no = stitched_no
+            join {named} as named on named.owner_no = stitched_no""",
+    )
+    links = collect_links(engine, name, seen, numbered, decided, named)
     turnover = remember(engine, anchors, table, minted("anchor"))
     summary = engine.query(
         f"""select namespace, strength, count(*) as keys,
@@ -185,10 +198,10 @@ def resolve_people(
     ).iloc[0]
     alike = engine.query(
         f"""select count(*) as n, cast(avg(probability) as double) as precision
-            from {edges} as links where rule = '{LIKENESS}'"""
+            from {seen} where rule = '{LIKENESS}'"""
     ).iloc[0]
     customers = engine.query(f"select count(distinct customer_id) as n from {table}")["n"].iloc[0]
-    for used in (rules, pairs, numbered, decided, engine.table(f"{name} pins")):
+    for used in (rules, seen, pairs, numbered, decided, named, engine.table(f"{name} pins")):
         engine.run(f"drop table {used}")
     return People(
         table=table,
@@ -223,16 +236,26 @@ def _add_rules(engine: DuckDB, name: str, namespaces: Mapping[str, Namespace]) -
     return engine.add(f"{name} rules", frame.astype(kinds))
 
 
-def _pair(engine: DuckDB, name: str, edges: str, numbered: Table) -> Table:
-    """Make a table of each pair of linked keys: `low`, `high`, `first_us`, `is_likely`."""
+def _number_links(engine: DuckDB, name: str, edges: str, numbered: Table) -> Table:
+    """Make a table of `edges` with numbers for keys: `a_no`, `b_no`, and the evidence."""
     return engine.materialize(
-        f"{name} pairs",
-        f"""select least(a.key_no, b.key_no) as low, greatest(a.key_no, b.key_no) as high,
-                min(seen_us) as first_us, bool_and(rule = '{LIKENESS}') as is_likely
+        f"{name} seen",
+        f"""select a.key_no as a_no, b.key_no as b_no, rule, source, file, record_no, seen_us,
+                probability
             from {edges} as links
             join {numbered} as a on a.person_key = links.key_a
             join {numbered} as b on b.person_key = links.key_b
-            where a.key_no <> b.key_no group by low, high""",
+            where a.key_no <> b.key_no""",
+    )
+
+
+def _pair(engine: DuckDB, name: str, seen: Table) -> Table:
+    """Make a table of each pair of linked keys: `low`, `high`, `first_us`, `is_likely`."""
+    return engine.materialize(
+        f"{name} pairs",
+        f"""select least(a_no, b_no) as low, greatest(a_no, b_no) as high,
+                min(seen_us) as first_us, bool_and(rule = '{LIKENESS}') as is_likely
+            from {seen} group by low, high""",
     )
 
 
@@ -347,29 +370,17 @@ def _part(before: Codes, after: Codes, apart: Codes) -> Codes:
     return parted
 
 
-def _name_people(
-    engine: DuckDB, name: str, numbered: Table, decided: Table, minted: str
-) -> tuple[Table, Table]:
-    """Make the tables of keys with their people, and of keys that are stitched."""
-    table = engine.materialize(
-        name,
-        f"""select keys.person_key, named.customer_id, named.customer_no
-            from {numbered} as keys join {decided} as decided using (key_no)
-            join (select owner_no, {minted} as customer_id,
-                    row_number() over (order by {minted}) - 1 as customer_no
-                from (select distinct owner_no from {decided} join {numbered} using (key_no)
-                    -- A link that nothing is known of but itself is no person.
-                    where strength <> 'link' or has_rows or owner_no <> key_no) as owners
-                join {numbered} as own on own.key_no = owner_no) as named using (owner_no)""",
+def _name_owners(engine: DuckDB, name: str, numbered: Table, decided: Table, minted: str) -> Table:
+    """Make a table of each person: `owner_no`, `customer_id`, `customer_no`."""
+    return engine.materialize(
+        f"{name} named",
+        f"""select owner_no, {minted} as customer_id,
+                row_number() over (order by {minted}) - 1 as customer_no
+            from (select distinct owner_no from {decided} join {numbered} using (key_no)
+                -- A link that nothing is known of but itself is no person.
+                where strength <> 'link' or has_rows or owner_no <> key_no) as owners
+            join {numbered} as own on own.key_no = owner_no""",
     )
-    stitched = engine.materialize(
-        f"{name} stitched",
-        f"""select keys.person_key, since_us, own.person_key as owner_key,
-                {minted} as customer_id
-            from {numbered} as keys join {decided} as decided using (key_no)
-            join {numbered} as own on own.key_no = decided.stitched_no""",
-    )
-    return table, stitched
 
 
 def write_people(engine: DuckDB, people: People, folder: Path) -> None:
