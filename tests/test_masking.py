@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from cjkit.cleansing.findings import make_row_ledger
 from cjkit.privacy import Equation, Rest, Steps, Totals, mask
 
 
@@ -87,6 +88,32 @@ def test_counts_that_are_the_same_are_hidden_alike():
     found = shown(table, ["customers", "reached"], [Rest("reached", "customers"), same])
     assert found["reached"].isna().tolist() == [False, True]
     assert found["customers"].notna().all()
+
+
+def test_a_ledger_hides_how_few_rows_are_withheld_and_still_adds_up():
+    """What people chose is hidden, with as much beside it as it takes."""
+    parts = ["clean", "quarantined", "merged", "withheld", "retracted", "erased"]
+    rows = [[90, 3, 0, 2, 0, 0], [70, 0, 4, 0, 0, 0], [50, 1, 0, 9, 0, 0], [40, 0, 0, 30, 0, 0]]
+    table = pd.DataFrame(rows, columns=parts)
+    table.insert(0, "made", table.sum(axis=1))
+    table.insert(0, "source", ["web", "shop", "mail", "crm"])
+    found = mask(make_row_ledger(table.assign(later=0)), 5)
+    assert found.given["withheld"] == 41
+    gone = found.table[["made", *parts]].isna()
+    assert gone.loc[0, "withheld"]
+    assert gone.to_numpy().sum() < gone.size / 2
+    exact = table[["made", *parts]].to_numpy(float)
+    hidden = gone.to_numpy().ravel()
+    system = []
+    for row in range(len(table)):  # made is the sum of the outcomes
+        own = np.zeros(exact.shape)
+        own[row] = [1, -1, -1, -1, -1, -1, -1]
+        system.append(own.ravel())
+    for column in range(exact.shape[1]):  # the sums of all sources are told
+        own = np.zeros(exact.shape)
+        own[:, column] = 1
+        system.append(own.ravel())
+    assert follows(np.array(system), hidden) == []
 
 
 def follows(equations, hidden):

@@ -188,7 +188,8 @@ class _Book:
         if not each:
             whole: Any = ("total", count)
             self.values[whole] = float(pd.to_numeric(known[count]).sum())
-            self.settled[whole] = 0 < self.values[whole] < self.smallest
+            is_small = 0 < self.values[whole] < self.smallest
+            self.settled[whole] = is_small and count not in self.beside
             self._write([whole], [(count, int(row)) for row in known.index])
             return
         groups = known.groupby(each, sort=False, dropna=False)
