@@ -87,7 +87,7 @@ def _forget(given: argparse.Namespace) -> int:
     plan = plan_forgetting(project, given.customer)
     for customer in plan.already:
         print(f"{customer} was forgotten before: nothing is held")
-    for place, found in plan.traces.counts.items():
+    for place, found in plan.traces.counts.items() if plan.traces.person_keys else ():
         print(f"{place:<{WIDTH}}{format_number(found, 'en'):>10}")
     if outside := [*plan.outside, *_published(project, given.output)]:
         print("not touched, and may still hold them:")
