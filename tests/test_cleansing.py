@@ -265,7 +265,7 @@ def test_employees_and_test_accounts_are_set_aside_with_all_their_rows(opened):
         ("crm", 1): "staff", ("web", 1): "staff", ("shop", 1): "staff",
         ("crm", 2): "test_account", ("web", 2): "test_account",
     }  # fmt: skip
-    assert log.customers.values("customer_id") == {"cas"}
+    assert log.customers.values("customer_id") == {"login:cas"}
 
 
 def test_who_acts_faster_than_a_person_is_a_bot(opened):
@@ -536,7 +536,7 @@ def test_no_row_at_or_after_as_of_is_in_the_log(opened):
     log = opened({"web.csv": web("2026-01-31 23:59:59, ann, , , view")})
     assert log.as_of == datetime.date(2026, 2, 1)
     assert (log.period.start, log.period.end) == (datetime.date(2026, 1, 1), log.as_of)
-    assert log.events.values("customer_id") == {"ann"}
+    assert log.events.values("customer_id") == {"login:ann"}
     ledger = log.quality.rows.table.set_index(["table", "source"]).loc[("events", "web")]
     assert ledger[["made", "clean", "later"]].tolist() == [2, 2, 1]
 
