@@ -126,6 +126,8 @@ def random_log(rng, size=150):
             "touchpoint": rng.choice(["x", "y", "z"], size),
             "outcome": rng.choice(["good", "bad", "so so", None], size),
             "revenue": rng.integers(1, 100, size).astype(float),
+            "device": rng.choice(["phone", "desk"], size),
+            "ref_id": rng.choice(["m1", "m2", None], size, p=[0.6, 0.1, 0.3]),
             "occurred_us": START_US + rng.integers(0, 90, size) * HOUR_US,  # many ties
         }
     )
@@ -216,51 +218,73 @@ def test_emotion_of_a_period(journeys):
 
 
 def crowded(event_log, leave, stay, other_leave, other_stay):
-    """People at two touchpoints of one stage, of whom some leave there and some go on."""
+    """People at one form on two devices, of whom some leave there and some go on."""
     lines = ["zoe: end 999h"]
-    for place, lost, kept in (("form", leave, stay), ("shelf", other_leave, other_stay)):
-        lines += [f"{place}{n}: {place} 0h" for n in range(lost)]
-        lines += [f"{place}k{n}: {place} 0h, go 1h" for n in range(kept)]
+    for device, lost, kept in (("phone", leave, stay), ("desk", other_leave, other_stay)):
+        lines += [f"{device}{n}: {device} 0h" for n in range(lost)]
+        lines += [f"{device}k{n}: {device} 0h, go 1h" for n in range(kept)]
     return event_log(
         "\n".join(lines),
-        stage={"form": "try", "shelf": "try", "go": "own", "end": "own"},
-        touchpoint={"form": "form", "shelf": "shelf", "go": "till", "end": "till"},
+        stage={"phone": "try", "desk": "try", "go": "own", "end": "own"},
+        touchpoint={"phone": "form", "desk": "form", "go": "till", "end": "till"},
+        device={"phone": "phone", "desk": "desk", "go": "desk", "end": "desk"},
     )
 
 
-def test_a_touchpoint_that_loses_more_than_those_beside_it_is_a_pain_point(event_log):
+def test_a_touchpoint_that_loses_more_in_one_group_is_a_pain_point(event_log):
     events = crowded(event_log, 30, 20, 10, 40)
-    found = rank_pain_points(events, stages=STAGES, silence="50h", conversion=None)
+    found = rank_pain_points(events, stages=STAGES, silence="50h", conversion=None, across="device")
     row = found.table.iloc[0]
-    assert (row["touchpoint"], row["people"], row["affected"]) == ("form", 50, 30)
+    named = row[["touchpoint", "group", "symptom"]].tolist()
+    assert named == ["form", "phone", "drop_off"]
+    assert (row["people"], row["affected"]) == (50, 30)
     assert (row["affected_rate"], row["other_rate"]) == (0.6, 0.2)
     low, high = newcombe_interval(30, 50, 10, 50)
     assert (row["excess_rate_low"], row["excess_rate_high"]) == (low, high)
     assert row["excess_people"] == pytest.approx(20)
-    assert found.found["touchpoint"].tolist() == ["form"]
-    assert "“form”" in found.finding("en")
-    assert "「form」" in found.finding("ja")
+    assert len(found.found) == 1
+    assert "“form / phone”" in found.finding("en")
+    assert "「form / phone」" in found.finding("ja")
+
+
+def test_without_groups_no_drop_off_is_judged(event_log):
+    found = rank_pain_points(crowded(event_log, 30, 20, 10, 40), stages=STAGES, silence="50h")
+    assert found.table.empty
 
 
 def test_silence_after_a_conversion_is_no_loss(event_log):
     events = crowded(event_log, 30, 20, 10, 40)
-    found = rank_pain_points(events, stages=STAGES, silence="50h", conversion="form")
-    assert found.table.set_index("touchpoint").loc["form", "affected"] == 0
+    found = rank_pain_points(
+        events, stages=STAGES, silence="50h", conversion="phone", across="device"
+    )
+    assert found.table.set_index("group").loc["phone", "affected"].tolist() == 0
 
 
-def test_a_touchpoint_alone_in_its_stage_is_not_judged(event_log):
+def test_a_group_alone_at_its_touchpoint_is_not_judged(event_log):
     events = crowded(event_log, 30, 20, 10, 40)
-    table = rank_pain_points(events, stages=STAGES, silence="50h").table.set_index("touchpoint")
-    assert pd.isna(table.loc["till", "other_rate"])
-    assert not table.loc["till", "is_pain_point"]
+    table = rank_pain_points(events, stages=STAGES, silence="50h", across="device").table
+    alone = table.set_index("touchpoint").loc["till"]
+    assert pd.isna(alone["other_rate"])
+    assert not alone["is_pain_point"]
 
 
 def test_too_few_people_are_not_judged(event_log):
     events = crowded(event_log, 9, 1, 1, 9)
-    found = rank_pain_points(events, stages=STAGES, silence="50h")
+    found = rank_pain_points(events, stages=STAGES, silence="50h", across="device")
     assert found.table["p_value"].isna().all()
     assert found.found.empty
-    assert found.finding("en").startswith("No touchpoint")
+    assert found.finding("en").startswith("At no touchpoint")
+
+
+def test_a_sure_difference_that_is_small_is_no_pain_point(event_log):
+    """With 3,000 people half a point of difference or less may be sure, and yet not matter."""
+    events = crowded(event_log, 1500, 0, 1450, 50)
+    row = rank_pain_points(events, stages=STAGES, silence="50h", across="device").table.iloc[0]
+    assert row["p_value"] < 1e-6 and 0 < row["excess_rate_low"] > 0.02
+    events = crowded(event_log, 1500, 0, 1480, 20)
+    row = rank_pain_points(events, stages=STAGES, silence="50h", across="device").table.iloc[0]
+    assert row["p_value"] < 0.01 and 0 < row["excess_rate_low"] < 0.02
+    assert not row["is_pain_point"]
 
 
 def test_low_scores_are_compared_within_their_stage(journeys):
@@ -278,8 +302,14 @@ def test_low_scores_are_compared_within_their_stage(journeys):
     assert row["other_rate"] == 0.1
 
 
+PLACE = ("stage", "touchpoint", "device")
+
+
 def slow_drop_offs(log, silence, without=()):
-    """Walk each person's journeys: where they were, where they ended, what the others brought."""
+    """Walk each person's journeys: where they were, where they ended, what the others brought.
+
+    A place is a stage, a touchpoint and the device that was used there.
+    """
     known = log["occurred_us"].max() - silence * HOUR_US
     found = {}
     log = log.assign(event_id=range(len(log))).sort_values(["occurred_us", "event_id"])
@@ -291,12 +321,12 @@ def slow_drop_offs(log, silence, without=()):
             if later is not None and later - at["occurred_us"] <= silence * HOUR_US:
                 continue
             is_converted = any(step["event"] == "buy" for step in journey)
-            places = {(step["stage"], step["touchpoint"]) for step in journey}
+            places = {tuple(step[name] for name in PLACE) for step in journey}
             for place in places if at["occurred_us"] <= known else ():
                 if place[0] in STAGES and place not in met:
                     met.add(place)
                     people, lost, brought = found.get(place, (0, 0, 0))
-                    is_lost = place == (at["stage"], at["touchpoint"]) and not is_converted
+                    is_lost = place == tuple(at[name] for name in PLACE) and not is_converted
                     sold = sum(step["revenue"] for step in journey if step["event"] == "buy")
                     found[place] = people + 1, lost + is_lost, brought + (not is_lost) * sold
             journey = []
@@ -309,35 +339,98 @@ def test_drop_offs_agree_with_walking_every_journey(rng, without):
         log, silence = random_log(rng), int(rng.integers(1, 30))
         events = prepare_events(DuckDB(threads=1), log)
         options = {"silence": f"{silence}h", "conversion": "buy", "fewest": 1, "without": without}
-        table = rank_pain_points(events, stages=STAGES, **options).table
+        table = rank_pain_points(events, stages=STAGES, across="device", **options).table
         slow = slow_drop_offs(log, silence, without)
-        found = {(r.stage, r.touchpoint): (r.people, r.affected) for r in table.itertuples()}
+        table = table[table["symptom"] == "drop_off"]
+        found = {
+            (row.stage, row.touchpoint, row.group): (row.people, row.affected)
+            for row in table.itertuples()
+        }
         assert found == {place: counts[:2] for place, counts in slow.items()}
         for row in table.dropna(subset="lost_revenue").itertuples():
-            people, lost, brought = slow[row.stage, row.touchpoint]
+            people, lost, brought = slow[row.stage, row.touchpoint, row.group]
             worth = brought / (people - lost)
             assert row.lost_revenue == pytest.approx(row.excess_rate * people * worth)
 
 
-def test_a_touchpoint_may_hurt_in_one_group_only(event_log):
-    lines = ["zoe: end 999h"]
-    for device, lost in (("phone", 30), ("desk", 8)):
-        lines += [f"{device}{n}: {device} 0h" for n in range(lost)]
-        lines += [f"{device}k{n}: {device} 0h, buy 1h" for n in range(50 - lost)]
+def slow_loops(log, again, quiet, without=()):
+    """Follow each person's matters: who had to come again, and who never came back."""
+    last = log["occurred_us"].max()
+    found = {}
+    log = log.assign(event_id=range(len(log))).sort_values(["occurred_us", "event_id"])
+    log = log[~log["event"].isin(without)]
+    for _, own in log.groupby("customer_id"):
+        asked = own[own["ref_id"].notna() & own["stage"].isin(STAGES)]
+        is_sign = own["ref_id"].isna() | own["event"].eq("buy")
+        seen = own.loc[is_sign, "occurred_us"].max()
+        for place, there in asked.groupby(["stage", "touchpoint"]):
+            matters = [
+                (times.min(), ref_id, event, times)
+                for (ref_id, event), times in there.groupby(["ref_id", "event"])["occurred_us"]
+            ]
+            times = min(matters, key=lambda matter: matter[:3])[3]
+            if times.max() > last - quiet * HOUR_US:
+                continue
+            came_again = bool((times.diff() <= again * HOUR_US).any())
+            is_gone = not seen - times.max() > again * HOUR_US
+            people, gone = found.get((*place, came_again), (0, 0))
+            found[*place, came_again] = people + 1, gone + is_gone
+    return found
+
+
+@pytest.mark.parametrize("without", [(), ("a",)])
+def test_loops_agree_with_following_every_matter(rng, without):
+    judged = 0
+    for _ in range(10):
+        log, again, quiet = random_log(rng), int(rng.integers(1, 30)), int(rng.integers(0, 30))
+        events = prepare_events(DuckDB(threads=1), log)
+        options = {"conversion": "buy", "fewest": 1, "without": without}
+        table = rank_pain_points(
+            events, stages=STAGES, again=f"{again}h", quiet=f"{quiet}h", **options
+        ).table
+        slow = slow_loops(log, again, quiet, without)
+        found = {
+            (row.stage, row.touchpoint): (row.people, row.affected) for row in table.itertuples()
+        }
+        assert found == {place[:2]: counts for place, counts in slow.items() if place[2]}
+        for row in table.dropna(subset="other_rate").itertuples():
+            once, gone = slow[row.stage, row.touchpoint, False]
+            assert row.other_rate == gone / once
+            judged += 1
+    assert judged > 3
+
+
+def test_who_must_come_again_and_never_comes_back_is_in_a_loop(event_log):
+    lines = [f"a{n}: ask 0h, ask 5h" + (", look 90h" if n < 10 else "") for n in range(40)]
+    lines += [f"b{n}: ask 0h" + (", look 90h" if n < 36 else "") for n in range(40)]
     events = event_log(
-        "\n".join(lines),
-        stage={"phone": "try", "desk": "try", "buy": "own", "end": "own"},
-        touchpoint={"phone": "form", "desk": "form", "buy": "till", "end": "till"},
-        device={"phone": "phone", "desk": "desk", "buy": "desk", "end": "desk"},
+        "\n".join([*lines, "zoe: look 999h"]),
+        stage={"ask": "own", "look": "see"},
+        touchpoint={"ask": "desk", "look": "site"},
+        ref_id={"ask": "parcel"},
     )
-    found = rank_pain_points(
-        events, stages=STAGES, silence="50h", conversion="buy", by="device", against="groups"
-    )
+    found = rank_pain_points(events, stages=STAGES, again="9h", quiet="50h")
     row = found.found.iloc[0]
-    assert (row["device"], row["touchpoint"], row["affected"]) == ("phone", "form", 30)
-    assert row["other_rate"] == 8 / 50
-    assert "“form / phone”" in found.finding("en")
-    assert "form / phone" in found.plot().get_yticklabels()[0].get_text()
+    assert row[["touchpoint", "symptom", "people", "affected"]].tolist() == ["desk", "loop", 40, 30]
+    assert row["other_rate"] == 0.1 and pd.isna(row["lost_revenue"])
+    assert "had to come again" in found.finding("en") and "「desk」" in found.finding("ja")
+
+
+def test_pain_points_of_each_segment_are_compared_within_it(event_log):
+    events = crowded(event_log, 30, 20, 10, 40)
+    people = events.engine.query("select distinct customer_id from events")
+    people["segment"] = ["odd" if len(name) % 2 else "even" for name in people["customer_id"]]
+    events.engine.add("segments", people)
+    options = {"stages": STAGES, "silence": "50h", "across": "device", "fewest": 1}
+    split = rank_pain_points(events, by="segments.segment", **options).table
+    whole = rank_pain_points(events, **options).table
+    key = ["touchpoint", "group"]
+    sums = split.groupby(key)[["people", "affected"]].sum()
+    whole = whole.groupby(key)[["people", "affected"]].sum()
+    pd.testing.assert_frame_equal(sums, whole)
+    one = split[(split["segment"] == "odd") & (split["touchpoint"] == "form")].set_index("group")
+    other = one.loc["desk", "affected"] / one.loc["desk", "people"]
+    assert one.loc["phone", "other_rate"] == other
 
 
 def slow_moments(log, within):
@@ -448,7 +541,8 @@ def test_a_log_without_experiences_says_so(journeys):
         (lambda log: measure_touchpoints(log, by="plann"), "is not in the log"),
         (lambda log: measure_emotion(log, per="person"), "must be one of"),
         (lambda log: rank_pain_points(log, fewest=0), "must be 1 or more"),
-        (lambda log: rank_pain_points(log, against="groups"), "name a column with `by`"),
+        (lambda log: rank_pain_points(log, across="devise"), "is not in the log"),
+        (lambda log: rank_pain_points(log, by="device"), "name one of customers"),
         (lambda log: measure_touchpoints(log, without=["byu"]), "Did you mean 'buy'"),
         (lambda log: rank_moments(log, conversion="byu"), "Did you mean 'buy'"),
         (lambda log: rank_moments(log, conversion="buy", by="device"), "name one of customers"),
@@ -467,7 +561,7 @@ def test_results_are_masked_said_and_drawn(event_log):
         measure_stages(events, stages=STAGES, within="50h"),
         measure_touchpoints(events, stages=STAGES),
         measure_emotion(feedback),
-        rank_pain_points(events, stages=STAGES, silence="50h"),
+        rank_pain_points(events, stages=STAGES, silence="50h", across="device"),
     ):
         for language in ("en", "ja"):
             assert found.finding(language)

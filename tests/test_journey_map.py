@@ -33,15 +33,28 @@ class Result:
 
 @pytest.fixture
 def lanes(event_log):
-    """Measure a small company: most who fill in the form are lost, and are unhappy with it."""
+    """Measure a small company: most who fill in the form on a phone are lost and unhappy."""
     lines = ["zoe: end 999h"]
-    for place, lost, kept in (("form", 40, 20), ("shelf", 10, 60)):
+    for place, lost, kept in (("form", 40, 20), ("shelf", 10, 60), ("desk", 5, 25)):
         lines += [f"{place}{n}: look 0h, {place} 1h" for n in range(lost)]
         lines += [f"{place}k{n}: look 0h, {place} 1h, buy 3h" for n in range(kept)]
     events = event_log(
         "\n".join(lines),
-        stage={"look": "see", "form": "try", "shelf": "try", "buy": "own", "end": "own"},
-        touchpoint={"look": "site", "form": "form", "shelf": "shelf", "buy": "till", "end": "till"},
+        stage={
+            "look": "see",
+            **dict.fromkeys(("form", "desk", "shelf"), "try"),
+            "buy": "own",
+            "end": "own",
+        },
+        touchpoint={
+            "look": "site",
+            "form": "form",
+            "desk": "form",
+            "shelf": "shelf",
+            "buy": "till",
+            "end": "till",
+        },
+        device={"form": "phone", "desk": "desktop", "shelf": "desktop"},
     )
     feedback = pd.DataFrame(
         {
@@ -60,7 +73,13 @@ def lanes(event_log):
         "touchpoints": measure_touchpoints(events, stages=STAGES),
         "emotion": measure_emotion(answers, per="stage", stage_of=STAGE_OF),
         "pain_points": rank_pain_points(
-            events, answers, stages=STAGES, stage_of=STAGE_OF, silence="50h", conversion="buy"
+            events,
+            answers,
+            stages=STAGES,
+            stage_of=STAGE_OF,
+            silence="50h",
+            conversion="buy",
+            across="device",
         ),
         "moments": rank_moments(events, answers, conversion="buy", within="9h"),
     }
@@ -94,13 +113,13 @@ def test_every_cell_is_a_row_of_a_result(lanes):
     found = cells(draw_journey_map(**lanes))
     progress = found["see", "people", None, "progress_rate"]
     assert progress.value == pytest.approx(1.0)
-    assert (progress.low, progress.n) == (lanes["stages"].table["progress_rate_low"][0], 130)
-    assert found["try", "people", None, "customers"].n == 130
-    assert found["try", "touchpoints", "shelf", "share"].value == 70 / 130
+    assert (progress.low, progress.n) == (lanes["stages"].table["progress_rate_low"][0], 160)
+    assert found["try", "people", None, "customers"].n == 160
+    assert found["try", "touchpoints", "shelf", "share"].value == 70 / 160
     assert found["try", "emotion", None, "emotion"].value == -0.5
     assert found["try", "time", None, "days_to_progress"].value == pytest.approx(2 / 24)
     pain = found["try", "pain_points", "form", "drop_off"]
-    assert (pain.value, pain.n) == (pytest.approx(40 / 60 - 10 / 70), 60)
+    assert (pain.value, pain.n) == (pytest.approx(40 / 60 - 5 / 30), 60)
     told = set(draw_journey_map(**lanes).table["lane"])
     assert told == set(LANES) - {"moments", "voice", "interviews", "comments"}
 
@@ -205,7 +224,7 @@ def test_figures_carry_their_interval_and_n(lanes):
     page = Page(draw_journey_map(**lanes).to_html("en"))
     titles = [attributes["title"] for _, attributes in page.found if "title" in attributes]
     assert any(
-        title == "Share of the people in the stage who were there · 53.8% (45.3%–62.2%) · n = 70 "
+        title == "Share of the people in the stage who were there · 43.8% (36.3%–51.5%) · n = 70 "
         "· online"
         for title in titles
     )
@@ -261,7 +280,7 @@ def test_a_stage_without_answers_leaves_a_gap_in_the_curve():
 
 
 def test_a_lane_in_which_nothing_was_found_is_shown_empty():
-    none = pd.DataFrame(columns=["stage", "touchpoint", "symptom", "people", "is_pain_point"])
+    none = pd.DataFrame(columns=["stage", "touchpoint", "group", "symptom", "people", "is_pain_point"])
     none[["excess_rate", "excess_rate_low", "excess_rate_high"]] = 0.0
     none[["excess_people", "lost_revenue"]] = 0.0
     html = draw_journey_map(Result(stage_table()), pain_points=Result(none)).to_html("en")
@@ -341,7 +360,7 @@ def test_opportunities_are_ranked_by_what_would_be_gained(lanes):
     given = {**lanes, "pain_points": replace(pain, table=worth), "moments": Result(moments)}
 
     in_money = draw_journey_map(**given, worth=100).table.query("lane == 'opportunities'")
-    lost = 60 * (40 / 60 - 10 / 70)
+    lost = 60 * (40 / 60 - 5 / 30)
     assert in_money["measure"].unique().tolist() == ["gained_revenue"]
     gains = dict(zip(in_money["item"], in_money["value"], strict=True))
     assert gains == {"shelf": pytest.approx(1500), "form": pytest.approx(10 * lost)}

@@ -37,7 +37,7 @@ class Split:
     is_shortened: bool
 
 
-def split_by(events: Table, by: str) -> Split:
+def split_by(events: Table, by: str, *, beside: Split | None = None) -> Split:
     """Divide `events` by a column of customers, of a saved table, or of the events themselves.
 
     Parameters
@@ -47,6 +47,9 @@ def split_by(events: Table, by: str) -> Split:
     by : str
         `column` of customers (joined by customer), else of `events` itself; or `table.column` of a
         table on the same engine that has one row for each customer, such as `segments.segment`.
+    beside : Split, optional
+        How the same events are divided already: the relation then holds `by_value` of that split,
+        and `beside_value` of this one.
 
     Returns
     -------
@@ -86,7 +89,8 @@ def split_by(events: Table, by: str) -> Split:
         value = f"case when {value} in ({kept}) then {value} else {text(OTHER)} end"
         named.append(OTHER)
     values = (*named, *([MISSING] if MISSING in found else []))
-    relation = f"(select base.*, {value} as by_value from {events} as base {join})"
+    divided, as_ = (beside.relation, "beside_value") if beside else (str(events), "by_value")
+    relation = f"(select base.*, {value} as {as_} from {divided} as base {join})"
     return Split(name, "customer" if joined else "event", relation, values, is_shortened)
 
 

@@ -50,7 +50,7 @@ def acts(events: Table, relation: str, keys: Sequence[str], without: Collection[
         wait = measured = f"lead(occurred_us) {order} - occurred_us"
     return f"""(
             select {listed(keys)}customer_id, step_no, occurred_us, event, stage, touchpoint,
-                revenue, {wait} as waited_us, {measured} as measured_us
+                ref_id, revenue, {wait} as waited_us, {measured} as measured_us
             from {relation} as events {kept})"""
 
 

@@ -1,17 +1,17 @@
-"""Pain points: touchpoints where more people are lost, or unhappy, than beside them."""
+"""Pain points: touchpoints where more people are lost, come again or are unhappy than is usual."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, ClassVar
 
 import pandas as pd
 from matplotlib.axes import Axes
 
-from cjkit.checks import CjkitError, microseconds, one_of, parse_duration
+from cjkit.checks import CjkitError, microseconds, parse_duration
 from cjkit.engine import Table, text
-from cjkit.events import PURCHASE, STAGES, Period
+from cjkit.events import PURCHASE, STAGES, Period, split_by
 from cjkit.experience.asking import (
     acts,
     check_stages,
@@ -20,6 +20,7 @@ from cjkit.experience.asking import (
     last_us,
     listed,
     name_groups,
+    refuse_split,
     stage_number,
 )
 from cjkit.experience.emotion import emotion_sql, stage_sql
@@ -33,11 +34,11 @@ from cjkit.statistics import (
     wilson_interval,
 )
 
-Against = Literal["stage", "groups"]
-
-DROP_OFF, LOW_SCORE = "drop_off", "low_score"
+DROP_OFF, LOOP, LOW_SCORE = "drop_off", "loop", "low_score"
 
 FALSE_DISCOVERIES = 0.05
+LEAST = 0.02
+"""How much worse, surely, a pain point is than what it is compared with: two points."""
 _LOW = -0.5
 _DRAWN = 12
 
@@ -51,29 +52,29 @@ _RESTS = (
 
 @dataclass(frozen=True)
 class PainPoints:
-    """What `rank_pain_points` found: how each touchpoint compares with those beside it.
+    """What `rank_pain_points` found: how each touchpoint compares with what is usual there.
 
     Attributes
     ----------
-    table : DataFrame, one row for each touchpoint, stage and symptom (and each value of `by`)
-        `stage`, `touchpoint`, `symptom` ('drop_off' or 'low_score'), `people` (for a drop-off the
-        people who were there, for a low score the answers), `affected` (count), `affected_rate`
-        (0 to 1) with `affected_rate_low` and `affected_rate_high` (Wilson), `other_rate` of what
-        it is compared with, `excess_rate` (the difference, -1 to 1) with
+    table : DataFrame, one row for each touchpoint, stage and symptom (and group, and value of `by`)
+        `stage`, `touchpoint`, `symptom` ('drop_off', 'loop' or 'low_score'), `group` (of `across`,
+        for drop-offs; else missing), `people` (for a drop-off those who were there, for a loop
+        those who had to come again, for a low score the answers), `affected` (count),
+        `affected_rate` (0 to 1) with `affected_rate_low` and `affected_rate_high` (Wilson),
+        `other_rate` of what it is compared with, `excess_rate` (the difference, -1 to 1) with
         `excess_rate_low` and `excess_rate_high` (Newcombe), `p_value` (adjusted after Benjamini and
         Hochberg over all rows; missing where too few people), `excess_people` (`excess_rate` x
-        `people`: how many more than elsewhere), `lost_revenue` (`excess_people` x what a journey
-        brings that goes on from there, in the project's currency; missing for low scores, and where
-        no event has a revenue) and `is_pain_point`. Pain points first, the one with the largest
-        sure excess at the top.
+        `people`: how many more than usual), `lost_revenue` (`excess_people` x what a journey brings
+        that goes on from there, in the project's currency; drop-offs only, where events have a
+        revenue) and `is_pain_point`. Pain points first, the largest sure excess at the top.
     silence : Timedelta
         How long nothing must follow for somebody to be lost.
     fewest : int
         The fewest people on each side of a comparison.
+    across : str or None
+        The column in whose groups drop-offs are compared.
     by : str or None
         The column that the counts are split by.
-    against : {'stage', 'groups'}
-        What each touchpoint is compared with.
     sql : tuple of str
         The statements that made the counts, in order.
     """
@@ -81,8 +82,8 @@ class PainPoints:
     table: pd.DataFrame
     silence: pd.Timedelta
     fewest: int
+    across: str | None
     by: str | None
-    against: Against
     sql: tuple[str, ...]
 
     counts: ClassVar[dict[str, tuple[str, ...]]] = dict.fromkeys(("people", "affected"), _RESTS)
@@ -96,8 +97,11 @@ class PainPoints:
     def adds_up(self) -> tuple[Relation, ...]:
         """Who is not affected; and the rows that are compared, of which each tells the others."""
         group = tuple(self.table.columns[:1]) if self.by else ()
-        beside = (*group, "stage") if self.against == "stage" else ("stage", "touchpoint")
-        together = (Totals(count, (*beside, "symptom")) for count in self.counts)
+        together = (
+            Totals(count, (*group, "stage", *place, "symptom"))
+            for count in self.counts
+            for place in ((), ("touchpoint",))
+        )
         return (Rest("affected", "people"), *together)
 
     @property
@@ -114,7 +118,6 @@ class PainPoints:
         return label(
             f"worst_{row['symptom']}",
             language,
-            beside=label(f"beside_{self.against}", language),
             found=format_number(len(self.found), language),
             touchpoint=touchpoint,
             stage=display_name(row["stage"], "stage", language),
@@ -143,17 +146,17 @@ class PainPoints:
             zero=True,
             ax=ax,
         )
-        beside = label(f"beside_{self.against}", language)
-        ax.set_title(label("pain_points_title", language, beside=beside))
+        refuse_split(self.by)
+        ax.set_title(label("pain_points_title", language))
         return ax
 
     def _place_name(self, row: pd.Series[Any], language: Language) -> str:
         """Return what readers call a row's touchpoint, and its group where there are groups."""
         name = display_name(row["touchpoint"], "touchpoint", language)
-        if self.by is None:
+        if self.across is None or pd.isna(row["group"]):
             return name
-        group = self.table.columns[0]
-        return f"{name} / {display_name(row[group], group, language)}"
+        kind = self.across.split(".")[-1]
+        return f"{name} / {display_name(row['group'], kind, language)}"
 
 
 def _symptom(row: pd.Series[Any], language: Language) -> str:
@@ -167,27 +170,35 @@ def rank_pain_points(
     stages: Sequence[str] = STAGES,
     stage_of: Mapping[str, str] | None = None,
     conversion: str | None = PURCHASE,
+    across: str | None = None,
     silence: str | pd.Timedelta = "30D",
+    again: str | pd.Timedelta = "7D",
+    quiet: str | pd.Timedelta = "90D",
     without: Collection[str] = (),
     fewest: int = 30,
     by: str | None = None,
-    against: Against = "stage",
     period: Period | None = None,
 ) -> PainPoints:
-    """Rank the touchpoints where more goes wrong than at comparable ones.
+    """Rank the touchpoints where more goes wrong than is usual there.
 
     *Drop-off*: a journey ends when nothing follows for longer than `silence`. Of the people whose
     journey led by the touchpoint, those for whom it ended right there, without a `conversion` on
     the way. Each person's first such journey counts, if it ended at least `silence` before the
-    log's last event. *Low score*: of the answers about the touchpoint, NPS of 0 to 6, and the
-    lowest quarter of any other scale (1 and 2 of 5).
+    log's last event. Journeys end more naturally at some touchpoints than at others; so each is
+    compared with itself: with the same touchpoint in the other groups of `across` together.
 
-    The rate is compared with that of the other touchpoints of the same stage together, or, with
-    `against="groups"`, with that of the same touchpoint in the other groups of `by` together: this
-    finds the touchpoint that hurts on one device only. A pain point is a rate that is higher with a
-    false discovery rate of 5% over all comparisons. It is an association: who comes to one
-    touchpoint may differ from who comes to another, and some touchpoints are where journeys
-    naturally end.
+    *Loop*: somebody comes about one matter (`ref_id`) and has to come again, for the same event at
+    the same touchpoint within `again` of the time before. Of those people, the ones who never
+    come back, compared with those who came once: nothing of them follows from `again` after the
+    last time on, but what happens about a matter that they had begun, such as its delivery. Each
+    person's first matter there counts, if it ended at least `quiet` before the log's last event.
+
+    *Low score*: of the answers about the touchpoint, NPS of 0 to 6, and the lowest quarter of any
+    other scale (1 and 2 of 5), compared with the other touchpoints of the stage together.
+
+    A pain point is surely at least two points worse (95% interval), with a false discovery rate of
+    5% over all comparisons. It is an association: who comes to a touchpoint in one group may differ
+    from who comes there in another.
 
     Parameters
     ----------
@@ -202,19 +213,23 @@ def rank_pain_points(
     conversion : str or None, default 'purchase'
         The event that makes the end of a journey no loss. One that the log does not have changes
         nothing.
+    across : str, optional
+        A column of events (such as 'device'), of customers, or of a saved table in whose groups
+        drop-offs are compared; without it drop-offs are left out.
     silence : str or Timedelta, default '30D'
         How long nothing must follow for a journey to be over, with its unit.
+    again : str or Timedelta, default '7D'
+        How soon somebody comes again about the same matter.
+    quiet : str or Timedelta, default '90D'
+        How long before the log's last event a matter ended that counts as a loop.
     without : collection of str
         Events to leave out as if they had not been, such as mails that the company sends.
     fewest : int, default 30
         The fewest people on each side of a comparison.
     by : str, optional
-        A column of customers, of a saved table (`segments.segment`), or of events (then the value
-        at the touchpoint; answers have none and are left out).
-    against : {'stage', 'groups'}, default 'stage'
-        What a touchpoint is compared with.
+        A column of customers or of a saved table (`segments.segment`) by which all is split.
     period : Period, optional
-        Only journeys that ended in it, and answers given in it, count.
+        Only journeys that ended in it, matters that ended in it, and answers given in it, count.
 
     Returns
     -------
@@ -223,44 +238,54 @@ def rank_pain_points(
     Raises
     ------
     CjkitError
-        When `stages` names one twice, `by` or an event of `without` is unknown, `silence` has no
-        unit, `fewest` is below 1, or `against` is 'groups' and `by` is not given.
+        When `stages` names one twice, `across`, `by` or an event of `without` is unknown, `by` is a
+        column of events, a duration has no unit, or `fewest` is below 1.
 
     Notes
     -----
-    Somebody who was at several touchpoints counts at each: the groups that are compared overlap,
-    and Newcombe's interval takes them for separate ones.
+    Somebody who was at several touchpoints, or in several groups of an event column, counts in
+    each: the groups that are compared may overlap, and Newcombe's interval takes them for separate
+    ones.
     """
     check_stages(stages)
-    one_of("against", against, get_args(Against))
-    if against == "groups" and by is None:
-        raise CjkitError("against='groups' needs groups: name a column with `by`.")
     if fewest < 1:
         raise CjkitError(f"fewest={fewest!r} must be 1 or more.")
     silence_us = microseconds(silence, name="silence")
+    again_us, quiet_us = microseconds(again, name="again"), microseconds(quiet, name="quiet")
     split, relation, keys = divide(events, by)
+    if split is not None and split.kind == "event":
+        raise CjkitError(f"by={by!r} is a column of events: name one of customers here.")
+    last = last_us(events)
+    statements: dict[str, str] = {}
+    if across is not None:
+        groups = split_by(events, across, beside=split)
+        divided = "beside_value" if split else "by_value"
+        own = acts(events, groups.relation, (*keys, divided), without)
+        own = f"(select *, {divided} as group_value from {own} as own)"
+        ended = f"ended_us <= {last - silence_us} and {during(period, 'ended_us')}"
+        statements[DROP_OFF] = _drop_offs(
+            own, stages, conversion, silence_us, (*keys, "group_value"), ended
+        )
     own = acts(events, relation, keys, without)
-    ended = f"ended_us <= {last_us(events) - silence_us} and {during(period, 'ended_us')}"
-    drop_offs = _drop_offs(own, stages, conversion, silence_us, keys, ended)
-    statements = [drop_offs]
-    found = [events.engine.query(drop_offs).assign(symptom=DROP_OFF)]
-    if feedback is not None and (split is None or split.kind == "customer"):
-        _, answers, _ = divide(feedback, by)
-        low_scores = _low_scores(answers, stages, stage_of, keys, period)
-        statements.append(low_scores)
-        found.append(feedback.engine.query(low_scores).assign(symptom=LOW_SCORE))
-    beside = [*keys, "stage_no"] if against == "stage" else ["stage_no", "touchpoint"]
+    known = f"ended_us <= {last - quiet_us} and {during(period, 'ended_us')}"
+    statements[LOOP] = _loops(own, stages, conversion, again_us, keys, known)
+    if feedback is not None:
+        answers = divide(feedback, by)[1]
+        statements[LOW_SCORE] = _low_scores(answers, stages, stage_of, keys, period)
+    found = [
+        events.engine.query(sql).assign(symptom=symptom) for symptom, sql in statements.items()
+    ]
     rows = pd.concat(found).sort_values([*keys, "stage_no", "touchpoint"], ignore_index=True)
-    table = _compare(rows, [*beside, "symptom"], fewest)
+    table = _compare(rows, list(keys), fewest)
     table["stage"] = table["stage_no"].map(dict(enumerate(stages, 1)))
-    columns = ["stage", "touchpoint", "symptom", *PainPoints.counts, *_RESTS]
+    columns = ["stage", "touchpoint", "symptom", "group", *PainPoints.counts, *_RESTS]
     return PainPoints(
         name_groups(table[[*keys, *columns]], split),
         parse_duration(silence, name="silence"),
         fewest,
+        across,
         by,
-        against,
-        tuple(statements),
+        tuple(statements.values()),
     )
 
 
@@ -276,7 +301,7 @@ def _drop_offs(
 
     `brought` is the revenue of the journeys that went on.
     """
-    is_conversion = "1 = 0" if conversion is None else f"event = {text(conversion)}"
+    is_conversion = _is_conversion(conversion)
     cut = f"""
         select *, coalesce(max(case when is_last = 1 then step_no end) over (
             partition by customer_id order by step_no
@@ -303,6 +328,48 @@ def _drop_offs(
         where began = first_began group by {place}"""
 
 
+def _loops(
+    events: str,
+    stages: Sequence[str],
+    conversion: str | None,
+    again_us: int,
+    keys: tuple[str, ...],
+    known: str,
+) -> str:
+    """Write the SQL that counts who came once or again about a matter, and who were gone then.
+
+    `came_again` tells the two apart.
+    """
+    is_conversion = _is_conversion(conversion)
+    place = f"{listed(keys)}stage_no, touchpoint"
+    matter = "partition by customer_id, stage_no, touchpoint, event, ref_id order by step_no"
+    return f"""
+        select {place}, came_again, count(*) as people, sum(is_gone) as affected
+        from (
+            select *, row_number() over (partition by customer_id, stage_no, touchpoint
+                order by began_us, ref_id, event) as matter_no
+            from (
+                select customer_id, {place}, event, ref_id, min(occurred_us) as began_us,
+                    max(occurred_us) as ended_us, max(came_again) as came_again,
+                    case when max(seen_us) - max(occurred_us) > {again_us} then 0 else 1 end
+                        as is_gone
+                from (
+                    select *, case when occurred_us - lag(occurred_us) over ({matter})
+                            <= {again_us} then 1 else 0 end as came_again
+                    from (select *, {stage_number(stages)} as stage_no,
+                            max(case when ref_id is null or {is_conversion} then occurred_us end)
+                                over (partition by customer_id) as seen_us
+                        from {events} as events) as seen
+                    where ref_id is not null and touchpoint is not null and stage_no is not null
+                    ) as asked
+                group by customer_id, {place}, event, ref_id) as matters) as numbered
+        where matter_no = 1 and {known} group by {place}, came_again"""
+
+
+def _is_conversion(conversion: str | None) -> str:
+    return "1 = 0" if conversion is None else f"event = {text(conversion)}"
+
+
 def _low_scores(
     answers: str,
     stages: Sequence[str],
@@ -324,10 +391,18 @@ def _low_scores(
         group by {listed(keys)}stage_no, touchpoint"""
 
 
-def _compare(found: pd.DataFrame, alike: list[str], fewest: int) -> pd.DataFrame:
-    """Compare each row with the other rows that are equal in the columns `alike`, together."""
-    table = found.astype({"people": "int64", "affected": "int64", "brought": "float64"})
-    beside = table.groupby(alike)
+def _compare(found: pd.DataFrame, keys: list[str], fewest: int) -> pd.DataFrame:
+    """Compare each row with what is usual there, and rank the rows."""
+    table = found.reindex(
+        columns=[*found.columns, *({"group_value", "came_again", "brought"} - {*found})]
+    )
+    table = table.rename(columns={"group_value": "group"})
+    numbers = {"people": "float64", "affected": "float64", "brought": "float64"}
+    table = table.astype(numbers)
+    # What a row is compared with: other groups, the other touchpoints, or who came once.
+    alike = [*keys, "symptom", "stage_no", "beside"]
+    table["beside"] = table["touchpoint"].where(table["symptom"] != LOW_SCORE, "")
+    beside = table.groupby(alike, dropna=False)
     other_people = beside["people"].transform("sum") - table["people"]
     other_affected = beside["affected"].transform("sum") - table["affected"]
     sides = (table["affected"], table["people"], other_affected, other_people)
@@ -338,16 +413,21 @@ def _compare(found: pd.DataFrame, alike: list[str], fewest: int) -> pd.DataFrame
     table["other_rate"] = other_affected / other_people.where(other_people > 0)
     table["excess_rate"] = table["affected_rate"] - table["other_rate"]
     table["excess_rate_low"], table["excess_rate_high"] = newcombe_interval(*sides)
-    enough = (table["people"] >= fewest) & (other_people >= fewest)
+    # Those who came once are what the others are compared with, and no row of their own.
+    is_judged = ~(table["symptom"].eq(LOOP) & table["came_again"].eq(0))
+    enough = (table["people"] >= fewest) & (other_people >= fewest) & is_judged
     table["p_value"] = benjamini_hochberg(pd.Series(difference_p_value(*sides)).where(enough))
     table["excess_people"] = table["excess_rate"] * table["people"]
     went_on = (table["people"] - table["affected"]).where(lambda number: number > 0)
     table["lost_revenue"] = table["excess_people"] * table["brought"] / went_on
-    table["is_pain_point"] = (table["p_value"] <= FALSE_DISCOVERIES) & (table["excess_rate"] > 0)
+    table["is_pain_point"] = (table["p_value"] <= FALSE_DISCOVERIES) & (
+        table["excess_rate_low"] >= LEAST
+    )
     table["sure"] = table["excess_rate_low"] * table["people"]
+    table = table[is_judged].astype({"people": "int64", "affected": "int64"})
     return table.sort_values(
-        ["is_pain_point", "sure", "touchpoint"],
-        ascending=[False, False, True],
+        ["is_pain_point", "sure", "touchpoint", "group"],
+        ascending=[False, False, True, True],
         ignore_index=True,
         na_position="last",
     )

@@ -63,6 +63,8 @@ class JourneyMap:
         The touchpoints that are not online.
     goal : str
         What the company wants to reach.
+    across : str or None
+        The column that `group` is a value of.
     parts : Parts
         What it is made of: a figure that is masked there is masked here.
     sql : tuple of str
@@ -74,6 +76,7 @@ class JourneyMap:
     segment: str | None
     offline: frozenset[str]
     goal: str
+    across: str | None
     parts: Parts
     sql: tuple[str, ...]
 
@@ -142,6 +145,7 @@ class JourneyMap:
             self.table,
             self.lanes,
             goal=self.goal,
+            across=self.across,
             name=self.name(language),
             finding=self.finding(language),
             offline=self.offline,
@@ -240,6 +244,7 @@ def draw_journey_map(
         segment=segment,
         offline=frozenset(offline),
         goal=goal,
+        across=getattr(pain_points, "across", None),
         parts=parts,
         sql=tuple(dict.fromkeys(text for result in measured.values() for text in result.sql)),
     )

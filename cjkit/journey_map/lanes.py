@@ -20,7 +20,7 @@ LANES = (
 COME_AND_GO = ("pain_points", "moments")
 """The lanes whose things may be found at one time and not at another."""
 
-COLUMNS = ["stage", "lane", "item", "measure", "value", "low", "high", "n"]
+COLUMNS = ["stage", "lane", "item", "group", "measure", "value", "low", "high", "n"]
 HIDDEN = "hidden "
 """Begins the name of the column that says whether a column's figure is hidden."""
 
@@ -109,7 +109,7 @@ def emotion_cells(table: pd.DataFrame) -> pd.DataFrame:
 
 def pain_cells(table: pd.DataFrame) -> pd.DataFrame:
     rows = table[table["is_pain_point"].astype(bool)]
-    columns = {"stage": "stage", "item": "touchpoint", "value": "excess_rate"}
+    columns = {"stage": "stage", "item": "touchpoint", "group": "group", "value": "excess_rate"}
     limits = {"low": "excess_rate_low", "high": "excess_rate_high", "n": "people"}
     return _cells("pain_points", rows, rows["symptom"], {**columns, **limits})
 
@@ -154,6 +154,7 @@ def opportunity_cells(
                 {
                     "stage": lost["stage"],
                     "item": lost["touchpoint"],
+                    "group": lost["group"],
                     "n": lost["people"],
                     "gained": lost["excess_people"],
                     "each": lost["lost_revenue"] / lost["excess_people"],
@@ -170,6 +171,7 @@ def opportunity_cells(
                 {
                     "stage": turns["stage"],
                     "item": turns["touchpoint"],
+                    "group": None,
                     "n": turns["people"],
                     "gained": turns["at_stake"],
                     "each": float("nan") if worth is None else worth,
@@ -244,7 +246,7 @@ def comment_cells(comments: pd.DataFrame) -> pd.DataFrame:
 
 def with_previous(cells: pd.DataFrame, before: pd.DataFrame) -> pd.DataFrame:
     """Put what each cell was before beside it, and add the pain points that are gone."""
-    key = ["stage", "lane", "item", "measure"]
+    key = ["stage", "lane", "item", "group", "measure"]
     # What is missing counts as equal here: cells about a whole stage have no item.
     was = before.assign(
         previous=before["value"].where(before["measure"] != "customers", before["n"])

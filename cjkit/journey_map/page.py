@@ -36,6 +36,7 @@ def write_map(
     name: str,
     finding: str,
     goal: str,
+    across: str | None,
     offline: Collection[str],
     language: Language,
 ) -> str:
@@ -46,7 +47,9 @@ def write_map(
     """
     stages = list(dict.fromkeys(table["stage"]))
     gains = table["value"].where(table["lane"] == "opportunities")
-    table = table.assign(rank=gains.rank(ascending=False, method="first").fillna(0).astype(int))
+    table = table.assign(
+        rank=gains.rank(ascending=False, method="first").fillna(0).astype(int), across=across
+    )
     heads = "".join(
         f'<div class="cjm-lane" style="--r:{row}" aria-hidden="true">{words}</div>'
         for row, words in enumerate((_words(f"lane.{lane}", language) for lane in lanes), 2)
@@ -386,6 +389,7 @@ _FIGURES: dict[str, Callable[[Any, Language], str]] = {
     "emotion": _emotion,
     "days_to_progress": _days,
     "drop_off": _points,
+    "loop": _points,
     "low_score": _points,
     "rate_gap": _points,
     "customers": _count,
@@ -400,7 +404,11 @@ def _known(value: Any) -> float | None:
 
 
 def _item(cell: dict[Any, Any], language: Language) -> str:
-    return escape(display_name(cell["item"], "touchpoint", language))
+    """Write what a cell is about: a touchpoint, and the group that it concerns."""
+    name = display_name(cell["item"], "touchpoint", language)
+    if cell["across"] is not None and not pd.isna(cell["group"]):
+        name += f" / {display_name(cell['group'], cell['across'].split('.')[-1], language)}"
+    return escape(name)
 
 
 def _words(term: str, language: Language) -> str:
