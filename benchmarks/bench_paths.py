@@ -32,7 +32,7 @@ CALLS = {
     "journeys_of_visits": lambda events: rank_journeys(events, conversion="purchase"),
     "journeys_of_months": lambda events: rank_journeys(events, conversion="purchase", gap="30D"),
     "stages": lambda events: measure_stages(events, stages=STAGES),
-    "pain_points": lambda events: rank_pain_points(events, stages=STAGES),
+    "pain_points": lambda events: rank_pain_points(events, stages=STAGES, across="channel"),
     "moments": lambda events: rank_moments(events),
 }
 

@@ -280,7 +280,9 @@ def test_a_stage_without_answers_leaves_a_gap_in_the_curve():
 
 
 def test_a_lane_in_which_nothing_was_found_is_shown_empty():
-    none = pd.DataFrame(columns=["stage", "touchpoint", "group", "symptom", "people", "is_pain_point"])
+    none = pd.DataFrame(
+        columns=["stage", "touchpoint", "group", "symptom", "people", "is_pain_point"]
+    )
     none[["excess_rate", "excess_rate_low", "excess_rate_high"]] = 0.0
     none[["excess_people", "lost_revenue"]] = 0.0
     html = draw_journey_map(Result(stage_table()), pain_points=Result(none)).to_html("en")
@@ -403,11 +405,12 @@ def test_the_goal_and_what_colleagues_wrote_stand_on_the_map(lanes, tmp_path):
         "stage,comment,owner,status,decision\ntry,Shorter <form>,Ann,decided,in May\nsee,Why?,,,\n",
         encoding="utf-8-sig",
     )
-    found = draw_journey_map(**lanes, comments=read_comments(path), goal="Fewer <lost>")
+    found = draw_journey_map(**lanes, comments=read_comments(path), goal={"en": "Fewer <lost>"})
     said = found.table.query("lane == 'comments'").set_index("stage")
     assert said.loc["try", "item"] == "Shorter <form> → in May (Ann)"
     assert said["measure"].to_dict() == {"see": "comment.open", "try": "comment.decided"}
     page = found.to_html("en")
+    assert "cjm-goal" not in found.to_html("ja").split("</style>")[1]
     assert "Fewer &lt;lost&gt;" in page and "Shorter &lt;form&gt;" in page and "Decided" in page
 
 

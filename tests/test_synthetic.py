@@ -98,6 +98,7 @@ def test_another_seed_gives_another_company(small, tmp_path):
     assert not set(again.values()) & set(digests(small.folder / "exports").values()) - {
         again["shop/products.csv"],
         again["research/interview_notes.csv"],
+        again["research/map_comments.csv"],
     }
 
 
@@ -131,6 +132,7 @@ COLUMNS = {
     "code,status",
     "research/interview_notes.csv": "note_id,interviewed_on,persona,stage,touchpoint,kind,text,"
     "language,respondents",
+    "research/map_comments.csv": "stage,comment,owner,status,decision",
     "consent/consents.csv": "record_id,recorded_at,login_id,client_id,email,purpose,status,source",
     "experiments/assignments.csv": "experiment,login_id,arm,assigned_at",
 }

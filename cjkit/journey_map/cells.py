@@ -61,7 +61,7 @@ class JourneyMap:
         Whom it shows; None: everybody.
     offline : frozenset of str
         The touchpoints that are not online.
-    goal : str
+    goal : mapping from language to str
         What the company wants to reach.
     across : str or None
         The column that `group` is a value of.
@@ -75,7 +75,7 @@ class JourneyMap:
     lanes: tuple[str, ...]
     segment: str | None
     offline: frozenset[str]
-    goal: str
+    goal: Mapping[Language, str]
     across: str | None
     parts: Parts
     sql: tuple[str, ...]
@@ -144,7 +144,7 @@ class JourneyMap:
         return write_map(
             self.table,
             self.lanes,
-            goal=self.goal,
+            goal=self.goal.get(language, ""),
             across=self.across,
             name=self.name(language),
             finding=self.finding(language),
@@ -170,7 +170,7 @@ def draw_journey_map(
     comments: pd.DataFrame | None = None,
     worth: float | None = None,
     before: JourneyMap | None = None,
-    goal: str = "",
+    goal: Mapping[Language, str] | None = None,
     segment: str | None = None,
     offline: Collection[str] = (),
     most: int = 5,
@@ -204,7 +204,7 @@ def draw_journey_map(
         What one conversion brings, for the gains of moments.
     before : JourneyMap, optional
         The map of an earlier time: its figures stand beside those of this one.
-    goal : str, optional
+    goal : mapping from language to str, optional
         What the company wants to reach, to stand above the map.
     segment : str, optional
         One group of results that were measured with `by`.
@@ -243,7 +243,7 @@ def draw_journey_map(
         lanes=tuple(lane for lane in LANES if lane in shown),
         segment=segment,
         offline=frozenset(offline),
-        goal=goal,
+        goal=goal or {},
         across=getattr(pain_points, "across", None),
         parts=parts,
         sql=tuple(dict.fromkeys(text for result in measured.values() for text in result.sql)),

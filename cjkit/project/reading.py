@@ -26,6 +26,7 @@ from cjkit.project.sections import (
     FunnelSection,
     JourneySection,
     LinkingSection,
+    MapSection,
     Namespace,
     OrdersSection,
     PeriodSection,
@@ -70,6 +71,7 @@ class Project:
     stages: StagesSection
     conversion: ConversionSection
     journey: JourneySection
+    map: MapSection
     value: ValueSection
     quality: QualitySection
     identity: Mapping[str, Namespace]

@@ -98,11 +98,16 @@ class ConsentSection(Declared):
 
 
 class PrivacySection(Declared):
-    """`[privacy]`: how people are hidden. `plain` ids are for public data only."""
+    """`[privacy]`: how people are hidden. `plain` ids are for public data only.
+
+    `quotes` allows pages to quote typical comments, without figures, addresses and names before a
+    title; comments may tell who wrote them in other ways.
+    """
 
     min_cell: int = Field(5, ge=0)
     pseudonyms: Literal["keyed", "plain"] = "keyed"
     key_file: str | None = None
+    quotes: bool = False
 
 
 class StateSection(Declared):
@@ -277,6 +282,17 @@ class ConversionSection(Declared):
     event: str = PURCHASE
 
 
+class MapSection(Declared):
+    """`[map]`: what stands on the journey map beside what is measured.
+
+    `goal` is what the company wants to reach, `comments` a CSV file of colleagues' comments (see
+    `journey_map.read_comments`).
+    """
+
+    goal: Words = {}
+    comments: str | None = None
+
+
 class JourneySection(Declared):
     """`[journey]`: the touchpoints in the order that the company intends."""
 
@@ -361,6 +377,7 @@ SECTIONS: dict[str, type[Declared]] = {
     "stages": StagesSection,
     "conversion": ConversionSection,
     "journey": JourneySection,
+    "map": MapSection,
     "value": ValueSection,
     "quality": QualitySection,
 }

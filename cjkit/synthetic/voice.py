@@ -239,3 +239,11 @@ def write_company_files(exports: Exports, dice: Dice) -> None:
             stage, touchpoint, kind, text, language, respondents, n % 2 as _at, n as _id,
             null::varchar as _dirt from notes""",
     )
+    columns = ["stage", "comment", "owner", "status", "decision"]
+    comments = pd.DataFrame(research["comments"], columns=columns)
+    engine.add("map_comments", comments.assign(n=range(len(comments))))
+    exports.write(
+        "research/map_comments.csv",
+        f"""select {", ".join(columns)}, 0 as _at, n as _id, null::varchar as _dirt
+        from map_comments""",
+    )
