@@ -289,7 +289,7 @@ class MapSection(Declared):
     `journey_map.read_comments`).
     """
 
-    goal: Words = {}
+    goal: Mapping[Language, str] = {}
     comments: str | None = None
 
 
