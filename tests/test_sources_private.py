@@ -260,9 +260,10 @@ def test_damaged_records_are_told_as_they_stand(company):
 
 
 def test_columns_without_a_name_of_their_own_keep_their_cells(company):
-    (company.folder / "crm.csv").write_text(f"{HEADER},,note,note\n{RECORDS[1]},x,y,z\n")
+    (company.folder / "crm.csv").write_text(f"{HEADER},,note,note,n\0\n{RECORDS[1]},x,y,z,0\n")
     record = raw(company, 1)[1]
     assert (record["column 9"], record["note"], record["note (column 11)"]) == ("x", "y", "z")
+    assert record["n\ufffd"] == "0"
 
 
 def test_records_of_json_are_told_as_they_stand(company):

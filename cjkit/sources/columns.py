@@ -83,7 +83,7 @@ def json_record(names: Sequence[str], values: Sequence[str]) -> str:
     """
     taken: dict[str, str] = {}
     for number, (given, value) in enumerate(zip(names, values, strict=True), 1):
-        name = given.strip()
+        name = given.strip().replace("\0", "\ufffd")  # no SQL can hold it
         if name in taken or not name:
             name = f"{name} (column {number})" if name else f"column {number}"
         taken[name] = value

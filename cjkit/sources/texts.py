@@ -1,7 +1,7 @@
 """Texts that mean the same become one form: ids, contact data, names, words.
 
-Each distinct text is treated once. The engine takes those that it is sure of (plain ASCII,
-well-formed addresses and numbers), Python the rest, by the same rule.
+Each distinct text is treated once. The engine takes those that it is sure of (ASCII in half or full
+width, well-formed addresses and numbers), Python the rest, by the same rule.
 """
 
 from __future__ import annotations
@@ -29,6 +29,10 @@ _INVISIBLE = dict.fromkeys(map(ord, "\u00ad\u200b\u200c\u200d\u200e\u200f\u2060\
 _LONG_VOWEL = re.compile(f"(?<=[{_KANA}])[‐‑‒–—―−─━](?=[{_KANA}])")
 _ANY_LONG_VOWEL = re.compile(f"(?<=[{_KANA}])[{_DASHES}]+")
 _EXTENSION = re.compile(r"\s*(?:\(?内線番?号?[:.)]?|#)\s*(\d{1,7})\)?$")
+_NARROW = "".join(map(chr, range(ord(" "), ord("~") + 1)))
+_WIDE = "\u3000" + "".join(chr(ord(narrow) + 0xFEE0) for narrow in _NARROW[1:])
+"""Full-width characters, of which NFKC makes ASCII."""
+_ASCII = "[ -~]*"
 _PHONES = {"81": ("0[1-9][0-9]{8,9}", 2), "1": ("[2-9][0-9]{9}", 1)}
 """By country code: numbers, without marks, of which the engine is sure; where to begin them."""
 _LABEL = "[a-z0-9]([a-z0-9]|-[a-z0-9]){0,30}"
@@ -130,7 +134,7 @@ def _postal_code(value: str) -> tuple[str | None, bool]:
 
 
 def _certain_sql(value: str, rule: Spelling) -> str:
-    """Write `normal_form` for the texts of which the engine is sure: the form, else null.
+    """Write `normal_form` for narrow texts of which the engine is sure: the form, else null.
 
     A form that is empty says that nothing is left.
     """
@@ -161,7 +165,7 @@ def _certain_sql(value: str, rule: Spelling) -> str:
     tidy = f"trim(regexp_replace({value}, ' +', ' ', 'g'))"
     if rule.normalise == "name":
         tidy = f"lower(replace({value}, ' ', ''))"
-    return f"case when regexp_full_match({value}, '[ -~]*') then {tidy} end"
+    return f"case when regexp_full_match({value}, {text(_ASCII)}) then {tidy} end"
 
 
 def make_forms(engine: DuckDB, name: str, values: str, rule: Spelling) -> None:
@@ -180,10 +184,16 @@ def make_forms(engine: DuckDB, name: str, values: str, rule: Spelling) -> None:
     rule : Spelling
         How they are made equal.
     """
+    narrow = "value"
+    if rule.normalise != "exact":
+        wide = f"translate(value, {text(_WIDE)}, {text(_NARROW)})"
+        narrow = f"case when regexp_full_match(value, {text(_ASCII)}) then value else {wide} end"
     engine.materialize(
         f"{name} given",
-        f"""select value, {_certain_sql("value", rule)} as form
-        from (select distinct value from ({values}) as given where value is not null) as given""",
+        f"""select value, {_certain_sql("narrow", rule)} as form
+        from (select value, {narrow} as narrow
+            from (select distinct value from ({values}) as given where value is not null) as given
+        ) as given""",
     )
     others = engine.batches(f"select value from {column(name + ' given')} where form is null")
     engine.write_table(f"{name} others", _normalised(others, rule))
