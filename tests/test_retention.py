@@ -64,7 +64,7 @@ def test_a_return_is_no_purchase_but_lowers_revenue():
     revenue = measure_cohort_revenue(orders, until="2024-03-01")
     assert revenue.table["revenue"].tolist() == [10, -4]
     assert revenue.table["revenue_per_customer"].tolist() == [10, 6]
-    assert revenue.average["first_revenue_per_customer"].tolist() == [10, 10]
+    assert revenue.average.table["first_revenue_per_customer"].tolist() == [10, 10]
 
 
 def test_returned_counts_second_days_even_in_the_first_month():

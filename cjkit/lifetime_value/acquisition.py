@@ -19,6 +19,7 @@ from cjkit.lifetime_value.histories import Obstacle, day, parse_day
 from cjkit.lifetime_value.value import Value
 from cjkit.plots.lines import Line, draw_lines
 from cjkit.plots.rates import draw_rates
+from cjkit.privacy import Relation, Totals
 from cjkit.statistics import mean_interval
 
 YEAR = datetime.timedelta(days=365)
@@ -147,6 +148,7 @@ class Acquisition:
             "payback_months",
         )
     }
+    adds_up: ClassVar[tuple[Relation, ...]] = (Totals("customers"),)
     formats: ClassVar[dict[str, str]] = {
         "value_to_cost_ratio": "precise",
         "payback_months": "number",

@@ -13,6 +13,7 @@ from cjkit.engine import Table, text
 from cjkit.events import split_by
 from cjkit.labels import Language, display_name, format_number, format_percent, format_signed, label
 from cjkit.plots.rates import draw_rates
+from cjkit.privacy import Relation, Rest, Totals
 from cjkit.statistics import Floats, wilson_interval
 
 Z95 = 1.959964
@@ -42,6 +43,14 @@ class Advocacy:
         "customers": ("referrers", "referrals", *RATE),
         "referrers": ("referrals", *RATE),
     }
+
+    adds_up: ClassVar[tuple[Relation, ...]] = (
+        Totals("customers"),
+        Totals("answers"),
+        Rest("promoters", "answers"),
+        Rest("detractors", "answers"),
+        Rest("referrers", "customers"),
+    )
 
     table: pd.DataFrame
     by: str | None

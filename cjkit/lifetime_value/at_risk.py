@@ -15,7 +15,7 @@ from cjkit.labels import Language, format_money, format_number, format_percent, 
 from cjkit.lifetime_value.histories import Obstacle
 from cjkit.lifetime_value.value import Value
 from cjkit.plots.heat import draw_heat
-from cjkit.privacy import min_cell
+from cjkit.privacy import Relation, Totals, min_cell
 
 TIERS = 5
 RISK_BANDS = 5
@@ -49,6 +49,7 @@ class AtRisk:
     counts: ClassVar[dict[str, tuple[str, ...]]] = {
         "customers": ("predicted_value", "value_at_stake")
     }
+    adds_up: ClassVar[tuple[Relation, ...]] = (Totals("customers"),)
     formats: ClassVar[dict[str, str]] = {
         "value_tier": "number",
         "risk_from": "rate",

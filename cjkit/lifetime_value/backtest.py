@@ -31,15 +31,18 @@ from cjkit.lifetime_value.purchases import (
 from cjkit.lifetime_value.simulation import UNKNOWN, Interval, simulate_totals
 from cjkit.lifetime_value.spend import SpendFit, fit_spend
 from cjkit.plots.columns import draw_columns
+from cjkit.privacy import Relation, Rest, Totals
 from cjkit.statistics import Floats
 
+_ACTUAL = ("actual_purchases", "actual_buyer_share", "actual_revenue")
 COUNTS = {
-    "customers": tuple(
-        f"{kind}_{figure}"
-        for figure in ("purchases", "buyer_share", "revenue")
-        for kind in ("actual", "predicted")
-    )
+    "customers": (*_ACTUAL, *(name.replace("actual", "predicted") for name in _ACTUAL)),
+    "actual_buyers": _ACTUAL,
 }
+ADDS_UP: tuple[Relation, ...] = (
+    Rest("actual_buyers", "customers"),
+    *(Totals(count) for count in COUNTS),
+)
 LONGEST_HOLD_OUT = datetime.timedelta(days=365)
 
 
@@ -283,7 +286,7 @@ def _by_repeats(scored: pd.DataFrame, sql: tuple[str, ...]) -> Comparison:
     most = MOST_REPEATS_SHOWN
     table = _average(scored, "repeats", scored["repeats"].clip(upper=most))
     table["repeats"] = [f"{most}+" if k == most else str(k) for k in table["repeats"]]
-    return Comparison(table, "purchases", "repeats", COUNTS, sql)
+    return Comparison(table, "purchases", "repeats", COUNTS, ADDS_UP, sql)
 
 
 def _by_decile(scored: pd.DataFrame, sql: tuple[str, ...]) -> Comparison:
@@ -293,7 +296,7 @@ def _by_decile(scored: pd.DataFrame, sql: tuple[str, ...]) -> Comparison:
     before = reached.shift(fill_value=0) / max(reached.max(), 1) if len(reached) else reached
     decile = (ranked["predicted"].map(before) * 10).astype(int) + 1
     table = _average(ranked, "decile", decile)
-    return Comparison(table, "purchases", "decile", COUNTS, sql)
+    return Comparison(table, "purchases", "decile", COUNTS, ADDS_UP, sql)
 
 
 def _average(scored: pd.DataFrame, name: str, group: pd.Series[int]) -> pd.DataFrame:
@@ -303,6 +306,7 @@ def _average(scored: pd.DataFrame, name: str, group: pd.Series[int]) -> pd.DataF
         {
             name: group,
             "customers": n,
+            "actual_buyers": n * (scored["later_purchases"] > 0),
             "actual_purchases": n * scored["later_purchases"],
             "predicted_purchases": n * scored["predicted"],
             "actual_buyer_share": n * (scored["later_purchases"] > 0),
@@ -312,7 +316,7 @@ def _average(scored: pd.DataFrame, name: str, group: pd.Series[int]) -> pd.DataF
         }
     )
     table: pd.DataFrame = sums.groupby(name, as_index=False).sum(min_count=1)
-    for mean in table.columns[2:]:
+    for mean in table.columns[3:]:
         table[mean] = table[mean] / table["customers"]
     return table
 

@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from cjkit.labels import Language, format_number, format_percent, label
 from cjkit.plots.columns import draw_column_pairs
 from cjkit.plots.lines import Line, draw_lines
+from cjkit.privacy import Equation, Relation, Steps
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,8 @@ class Comparison:
         The column that names the groups.
     counts : dict
         The columns that count customers, and those that rest on each.
+    adds_up : tuple of relations
+        What readers can compute from these columns.
     sql : tuple of str
     """
 
@@ -37,6 +40,7 @@ class Comparison:
     pair: str
     group: str
     counts: dict[str, tuple[str, ...]]
+    adds_up: tuple[Relation, ...]
     sql: tuple[str, ...]
 
     def finding(self, language: Language = "en") -> str:
@@ -91,6 +95,11 @@ class Tracking:
     sql : tuple of str
     """
 
+    counts: ClassVar[dict[str, tuple[str, ...]]] = {"actual_purchases": (), "actual_total": ()}
+    adds_up: ClassVar[tuple[Relation, ...]] = (
+        Equation((("actual_purchases", 0),), (("actual_total", 0),)),
+        Steps("actual_total", rest="actual_purchases"),
+    )
     formats: ClassVar[dict[str, str]] = {"until_day": "date"}
 
     table: pd.DataFrame

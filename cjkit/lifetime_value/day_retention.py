@@ -20,6 +20,7 @@ from cjkit.lifetime_value.histories import end_of
 from cjkit.plots.heat import draw_heat
 from cjkit.plots.lines import Line, draw_lines
 from cjkit.plots.rates import draw_rates
+from cjkit.privacy import Relation, Rest
 from cjkit.statistics import wilson_interval
 
 Kind = Literal["n_day", "unbounded", "bracket", "cumulative"]
@@ -48,6 +49,8 @@ class DayRetention:
         "customers": ("returned", *RATES),
         "returned": RATES,
     }
+
+    adds_up: ClassVar[tuple[Relation, ...]] = (Rest("returned", "customers"),)
 
     table: pd.DataFrame
     kind: Kind

@@ -18,6 +18,7 @@ from cjkit.lifetime_value.simulation import simulate_totals
 from cjkit.lifetime_value.value import MONTH, Value
 from cjkit.plots.lines import Line, draw_lines
 from cjkit.plots.rates import draw_rates
+from cjkit.privacy import Relation, Totals
 from cjkit.statistics import mean_interval
 
 
@@ -51,6 +52,8 @@ class GroupValue:
             "churn_risk",
         )
     }
+
+    adds_up: ClassVar[tuple[Relation, ...]] = (Totals("customers"),)
 
     table: pd.DataFrame
     by: str

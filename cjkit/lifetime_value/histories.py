@@ -7,13 +7,15 @@ one day are one purchase. Guests (rows without a customer) have no history.
 from __future__ import annotations
 
 import datetime
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import pandas as pd
 
 from cjkit.checks import CjkitError
 from cjkit.engine import Table, text
-from cjkit.labels import Language, label
+from cjkit.labels import Language, format_number, label
+from cjkit.privacy import min_cell
 from cjkit.statistics import Floats
 
 LINES_AT_ONCE = 5_000_000
@@ -21,14 +23,24 @@ LINES_AT_ONCE = 5_000_000
 
 @dataclass(frozen=True)
 class Obstacle:
-    """Why the data cannot answer: a term of the words, and the figures that it names."""
+    """Why the data cannot answer: a term of the words, and the figures that it names.
+
+    `people` are counts of customers, of which readers see no small one.
+    """
 
     term: str
-    values: dict[str, object]
+    values: Mapping[str, object] = field(default_factory=dict)
+    people: Mapping[str, int] = field(default_factory=dict)
 
     def words(self, language: Language) -> str:
         """Return the sentence that readers see."""
-        return label(self.term, language, **self.values)
+        counted = {
+            name: label("fewer_than", language, people=min_cell())
+            if 0 < count < min_cell()
+            else format_number(count, language)
+            for name, count in self.people.items()
+        }
+        return label(self.term, language, **self.values, **counted)
 
 
 @dataclass(frozen=True, eq=False)

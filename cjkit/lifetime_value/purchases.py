@@ -17,6 +17,7 @@ from cjkit.lifetime_value.estimation import Estimate
 from cjkit.lifetime_value.histories import Histories, Obstacle
 from cjkit.lifetime_value.purchase_model import PurchaseModel, estimate_purchases
 from cjkit.plots.heat import draw_heat
+from cjkit.privacy import Totals, min_cell
 from cjkit.statistics import Floats, wilson_interval
 
 Model = Literal["bg_nbd", "mbg_nbd"]
@@ -93,6 +94,8 @@ class PurchaseFit:
         if self.obstacle is not None:
             return self.obstacle.words(language)
         year = pd.Timedelta(days=365.25) / self.unit
+        if 0 < self.customers - self.repeat_customers < min_cell():
+            return label("nearly_all_repeat", language)
         low, high = wilson_interval(self.repeat_customers, self.customers)
         return label(
             "finding_purchase_fit",
@@ -157,15 +160,15 @@ def fit_purchases(
     if again < FEWEST_REPEAT_CUSTOMERS:
         obstacle = Obstacle(
             "too_few_repeats",
-            {"repeats": f"{again:,}", "customers": f"{customers:,}"}
-            | {"fewest": FEWEST_REPEAT_CUSTOMERS},
+            {"fewest": FEWEST_REPEAT_CUSTOMERS},
+            people={"repeats": again, "customers": customers},
         )
     else:
         estimate = estimate_purchases(
             repeats, recency, age, weights, modified=model == "mbg_nbd", prior_sd=prior_sd
         )
         if not estimate.converged:
-            estimate, obstacle = None, Obstacle("no_maximum", {})
+            estimate, obstacle = None, Obstacle("no_maximum")
     return PurchaseFit(
         table=describe(estimate),
         model=model,
@@ -238,7 +241,8 @@ def _check(
             "predicted_customers": expected,
         }
     )
-    return Comparison(table, "customers", "repeats", {"actual_customers": ()}, sql)
+    counts: dict[str, tuple[str, ...]] = {"actual_customers": ()}
+    return Comparison(table, "customers", "repeats", counts, (Totals("actual_customers"),), sql)
 
 
 def _reason(obstacle: Obstacle | None) -> str:

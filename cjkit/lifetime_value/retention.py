@@ -20,6 +20,7 @@ from cjkit.labels import (
 from cjkit.lifetime_value.cohorts import cohort_name, read_cells
 from cjkit.plots.heat import draw_heat
 from cjkit.plots.lines import Line, draw_lines
+from cjkit.privacy import Relation, Rest, Steps, Totals
 from cjkit.statistics import wilson_interval
 
 ACTIVE = ("repeat_rate", "repeat_rate_low", "repeat_rate_high")
@@ -44,6 +45,12 @@ class RetentionCurve:
         "active": ACTIVE,
         "returned": RETURNED,
     }
+    # What the customers of one period have more than those of the next is a cohort.
+    adds_up: ClassVar[tuple[Relation, ...]] = (
+        Steps("customers"),
+        Rest("active", "customers"),
+        Rest("returned", "customers"),
+    )
 
     table: pd.DataFrame
     period: str
@@ -54,7 +61,7 @@ class RetentionCurve:
         """The row of the last period that has ended for at least half of the customers."""
         if self.table.empty:
             return pd.Series({"period_no": 0, "customers": 0}).reindex(self.table.columns)
-        half = self.table["customers"].iloc[0] / 2
+        half = self.table["customers"].max() / 2
         row: pd.Series[Any] = self.table[self.table["customers"] >= half].iloc[-1]
         return row
 
@@ -117,6 +124,16 @@ class Retention:
     """
 
     counts: ClassVar[dict[str, tuple[str, ...]]] = RetentionCurve.counts
+    # The curve is the total of each period. A cohort's size is the same in each of its rows.
+    adds_up: ClassVar[tuple[Relation, ...]] = (
+        Steps("customers", ("cohort",)),
+        Steps("returned", ("cohort",), are_totals=False),
+        Rest("active", "customers"),
+        Rest("returned", "customers"),
+        Totals("customers", ("period_no",), known="active"),
+        Totals("active", ("period_no",)),
+        Totals("returned", ("period_no",)),
+    )
 
     table: pd.DataFrame
     period: str

@@ -14,7 +14,34 @@ from cjkit.engine import Table
 from cjkit.labels import Language, format_money, label
 from cjkit.lifetime_value.cohorts import cohort_name, read_cells
 from cjkit.plots.lines import Line, draw_lines
+from cjkit.privacy import Relation, Steps, Totals
 from cjkit.statistics import mean_interval
+
+_MEANS = [
+    "revenue_per_customer",
+    "revenue_per_customer_low",
+    "revenue_per_customer_high",
+]
+
+
+@dataclass(frozen=True)
+class AverageRevenue:
+    """What the customers of all cohorts have brought by each period since their first purchase.
+
+    Attributes
+    ----------
+    table : DataFrame, one row for each period since
+        `period_no`, `customers` of the cohorts for which that period has ended, their
+        `revenue_per_customer` with its interval, and `first_revenue_per_customer`, that of their
+        period 0.
+    """
+
+    counts: ClassVar[dict[str, tuple[str, ...]]] = {
+        "customers": (*_MEANS, "first_revenue_per_customer")
+    }
+    adds_up: ClassVar[tuple[Relation, ...]] = (Steps("customers"),)
+
+    table: pd.DataFrame
 
 
 @dataclass(frozen=True)
@@ -27,25 +54,21 @@ class CohortRevenue:
         `cohort`, `period_no` from 0, `customers` of the cohort, `revenue` of that period (net of
         returns), `revenue_per_customer` from the first period to that one, with Student's interval
         of the mean. Money of a period that has not ended is missing.
-    average : DataFrame, one row for each period since
-        `period_no`, `customers` of the cohorts for which that period has ended, their
-        `revenue_per_customer`, likewise, and `first_revenue_per_customer`, that of their period 0.
+    average : AverageRevenue
+        All cohorts together.
     period : str
     until : date
     sql : tuple of str
     """
 
-    counts: ClassVar[dict[str, tuple[str, ...]]] = {
-        "customers": (
-            "revenue",
-            "revenue_per_customer",
-            "revenue_per_customer_low",
-            "revenue_per_customer_high",
-        )
-    }
+    counts: ClassVar[dict[str, tuple[str, ...]]] = {"customers": ("revenue", *_MEANS)}
+    adds_up: ClassVar[tuple[Relation, ...]] = (
+        Steps("customers", ("cohort",)),
+        Totals("customers", ("period_no",), known="revenue"),
+    )
 
     table: pd.DataFrame
-    average: pd.DataFrame
+    average: AverageRevenue
     period: str
     until: datetime.date
     sql: tuple[str, ...]
@@ -57,10 +80,10 @@ class CohortRevenue:
 
     def finding(self, language: Language = "en") -> str:
         """Say what a customer has brought by the last period that most cohorts have reached."""
-        if self.average.empty:
+        rows = self.average.table
+        if rows.empty:
             return label("no_purchases" if self.table.empty else "too_short_to_return", language)
-        half = self.average["customers"].iloc[0] / 2
-        row = self.average[self.average["customers"] >= half].iloc[-1]
+        row = rows[rows["customers"] >= rows["customers"].max() / 2].iloc[-1]
         return label(
             "finding_cohort_revenue",
             language,
@@ -114,14 +137,7 @@ def measure_cohort_revenue(
     average = _with_means(pooled)
     average["first_revenue_per_customer"] = average["first"] / average["customers"]
     average = average.drop(columns=["total", "squares", "first"])
-    return CohortRevenue(table, average, length, end, sql)
-
-
-_MEANS = [
-    "revenue_per_customer",
-    "revenue_per_customer_low",
-    "revenue_per_customer_high",
-]
+    return CohortRevenue(table, AverageRevenue(average), length, end, sql)
 
 
 def _with_means(sums: pd.DataFrame) -> pd.DataFrame:

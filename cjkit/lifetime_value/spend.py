@@ -22,6 +22,7 @@ from cjkit.lifetime_value.purchases import (
 )
 from cjkit.lifetime_value.spend_model import SpendModel, estimate_spend
 from cjkit.plots.columns import draw_density
+from cjkit.privacy import Relation, Totals
 from cjkit.statistics import Floats
 
 BINS_PER_LOG = 200
@@ -40,6 +41,7 @@ class SpendDistribution:
     """
 
     counts: ClassVar[dict[str, tuple[str, ...]]] = {"customers": ("actual_share",)}
+    adds_up: ClassVar[tuple[Relation, ...]] = (Totals("customers"),)
 
     table: pd.DataFrame
 
@@ -196,13 +198,13 @@ def _estimate(
     repeats: Floats, means: Floats, weights: Floats, prior_sd: float | None
 ) -> tuple[Estimate | None, Obstacle | None]:
     if weights.sum() < FEWEST_REPEAT_CUSTOMERS:
-        counted = {"customers": f"{int(weights.sum()):,}", "fewest": FEWEST_REPEAT_CUSTOMERS}
-        return None, Obstacle("too_few_spenders", counted)
+        fewest = {"fewest": FEWEST_REPEAT_CUSTOMERS}
+        return None, Obstacle("too_few_spenders", fewest, {"customers": int(weights.sum())})
     estimate = estimate_spend(repeats, means, weights, prior_sd=prior_sd)
     if not estimate.converged:
-        return None, Obstacle("no_maximum", {})
+        return None, Obstacle("no_maximum")
     if make_spend_model(estimate.values).mean == float("inf"):
-        return None, Obstacle("infinite_mean", {})
+        return None, Obstacle("infinite_mean")
     return estimate, None
 
 

@@ -24,8 +24,8 @@ from cjkit.plots.lines import Line, draw_lines
 
 FEWEST_LOST = 50
 SURVIVAL = ("survival_rate", "survival_rate_low", "survival_rate_high")
-NO_CONTRACT = Obstacle("no_contract", {})
-NOBODY_SIGNED = Obstacle("nobody_signed", {})
+NO_CONTRACT = Obstacle("no_contract")
+NOBODY_SIGNED = Obstacle("nobody_signed")
 
 
 @dataclass(frozen=True)
@@ -340,7 +340,9 @@ def fit_renewals(
         kept[-1] += rows["at_risk"].iloc[0] - early[["lost", "censored"]].to_numpy().sum()
     estimate, obstacle = None, survival.obstacle
     if obstacle is None and lost.sum() < FEWEST_LOST:
-        obstacle = Obstacle("too_few_lost", {"lost": int(lost.sum()), "fewest": FEWEST_LOST})
+        obstacle = Obstacle(
+            "too_few_lost", {"fewest": FEWEST_LOST}, people={"lost": int(lost.sum())}
+        )
     if obstacle is None:
         estimate = estimate_renewals(lost, kept, prior_sd=prior_sd)
         if not estimate.converged:

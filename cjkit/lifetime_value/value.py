@@ -18,6 +18,7 @@ from cjkit.lifetime_value.purchases import PurchaseFit
 from cjkit.lifetime_value.simulation import DRAWS, UNKNOWN, Interval, simulate_totals
 from cjkit.lifetime_value.spend import SpendFit
 from cjkit.plots.columns import draw_columns
+from cjkit.privacy import Relation, Totals
 
 MONTH = pd.Timedelta(days=365.25) / 12
 
@@ -70,6 +71,7 @@ class Value:
             "churn_risk",
         )
     }
+    adds_up: ClassVar[tuple[Relation, ...]] = (Totals("customers"),)
 
     table: pd.DataFrame
     customers: int
