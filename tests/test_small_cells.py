@@ -20,11 +20,23 @@ SMALLEST = 5
 
 # Whole numbers that do not count people: places, days, and the rows of the gate.
 NOT_PEOPLE = {
+    *("longest_silence", "from_day", "payback_months", "month_no", "value_tier"),
     *("step_number", "step", "period_no", "decile", "repeats", "days_since_last", "record_no"),
     *("recency_score", "frequency_score", "shift_hours", "in_scope", "failing", "previous"),
     *("read", "mapped", "filtered", "unreadable", "records", "made", "clean", "quarantined"),
     *("merged", "later", "rows", "decided", "amount", "visits", "people_before", "people_after"),
-    *("before", "after", "keys", "super_keys", "attached", "undecided"),
+    *(
+        "files",
+        "silent_days",
+        "usual_days",
+        "days",
+        "before",
+        "after",
+        "keys",
+        "super_keys",
+        "attached",
+        "undecided",
+    ),
 }
 FOLLOWED = re.compile(r"n\s*=\s*[1-4](?![\d,.])")
 
@@ -81,7 +93,8 @@ def ways_to_write(value, language):
     if not isinstance(value, int | float | np.number):
         return set()
     value = float(value)
-    written = {format_number(value, language, digits=digits) for digits in (0, 1, 2, 3)}
+    decimals = (0,) if value.is_integer() else (1, 2, 3)
+    written = {format_number(value, language, digits=digits) for digits in decimals}
     written |= {format_percent(value, language, digits=digits) for digits in (0, 1, 2)}
     written |= {format_money(value, language), format_duration(value, language)}
     written |= {format_signed(value, language), format_signed(100 * value, language, digits=1)}

@@ -18,13 +18,15 @@ from cjkit.funnel.rules import AnyStep, FunnelOptions, FunnelRules, read_rules
 from cjkit.labels import OTHER, Language, display_name, format_number, format_percent, label
 from cjkit.plots.ranking import draw_ranking
 from cjkit.plots.rates import draw_rates
-from cjkit.privacy import Relation, Totals
+from cjkit.privacy import Relation, Rest, Totals
 from cjkit.statistics import wilson_interval
 
 GONE = "(nothing)"
 """What is next for people of whom nothing more is known in time."""
 
 Place = Literal["event", "touchpoint"]
+
+_EXIT_RATE = ("exit_rate", "exit_rate_low", "exit_rate_high")
 
 
 @dataclass(frozen=True)
@@ -211,8 +213,11 @@ class ExitPlaces:
     sql: tuple[str, ...]
 
     counts: ClassVar[dict[str, tuple[str, ...]]] = {
-        "customers": ("sessions", "exits", "exit_rate", "exit_rate_low", "exit_rate_high")
+        "customers": ("sessions", "exits", *_EXIT_RATE),
+        "sessions": ("customers", "exits", *_EXIT_RATE),
+        "exits": _EXIT_RATE,
     }
+    adds_up: ClassVar[tuple[Relation, ...]] = (Rest("exits", "sessions"),)
 
     @property
     def formats(self) -> dict[str, str]:
