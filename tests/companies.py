@@ -100,6 +100,14 @@ table = "tombstones"
 [sources.deleted.mapping.row.columns]
 retracted_at = { column = "at", time = "iso" }
 """,
+    "merges": """[sources.merges.mapping.ids]
+login = "new"
+merged = { column = "old", namespace = "login" }
+[[sources.merges.mapping.row]]
+table = "customers"
+[sources.merges.mapping.row.columns]
+region = "region"
+""",
     "survey": """ids = { login = "login" }
 [[sources.survey.mapping.row]]
 table = "feedback"

@@ -329,6 +329,28 @@ retracted_at = { column = "at", time = "iso" }
     assert rows(again, "select count(*) as n from events where source = 'web'") == [{"n": 1}]
 
 
+def test_a_merge_joins_two_ids_of_one_kind_and_a_chain_of_them(opened):
+    log = opened(
+        {
+            "web.csv": web(
+                "2026-01-01 10:00:00, ann, , , view",
+                "2026-01-01 11:00:00, anna, , , view",
+                "2026-01-01 12:00:00, anne, , , view",
+                "2026-01-01 13:00:00, bob, , , view",
+            ),
+            "merges.csv": "old, new, region\nann, anna, east\nanna, anne, west\ncat, cat, south",
+        }
+    )
+    people = rows(log, "select customer_id, region, count(*) as n from customers group by all")
+    merged = {row["n"] for row in people if row["region"] == "west"}
+    assert len(people) == 3 and merged == {1}  # the three are one, beside bob and cat
+    of_merged = "select customer_id from customers where region = 'west'"
+    found = rows(log, f"select count(*) as n from events where customer_id in ({of_merged})")
+    assert found == [{"n": 3}]
+    links = log.explain(rows(log, of_merged)[0]["customer_id"]).table
+    assert len(links) == 2
+
+
 def test_a_customer_has_the_latest_that_is_known(opened):
     log = opened(
         {

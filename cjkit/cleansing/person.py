@@ -191,13 +191,14 @@ def possible_keys(project: Project, customer: str) -> dict[str, str]:
     """
     key = project_key(project)
     mappings = sources.read_mappings(project).values()
-    known = {name for mapping in mappings for name in mapping.ids}
+    known = {mapping.namespace(name) for mapping in mappings for name in mapping.ids}
     namespace, colon, written = customer.partition(":")
     if colon and namespace not in known:
         raise unknown_name("namespace", namespace, known, where="the mappings of the project")
     found = {}
     for mapping in mappings:
-        for name, rule in mapping.ids.items():
+        for id_name, rule in mapping.ids.items():
+            name = mapping.namespace(id_name)
             if name != namespace if colon else rule.normalise not in _REACHABLE:
                 continue
             form, is_good = normal_form(written if colon else customer, rule)

@@ -25,7 +25,7 @@ def recogniser(project: Project) -> Callable[[str], set[str]]:
     """
     key = project_key(project)
     rules = {
-        (name, rule.normalise, rule.country_code): rule
+        (mapping.namespace(name), rule.normalise, rule.country_code): rule
         for mapping in sources.read_mappings(project).values()
         for name, rule in mapping.ids.items()
     }

@@ -63,8 +63,9 @@ empty, it is one where a required column needs it and no record of the file has 
 ------------------------
 `namespace = column`, the most trusted first. The first id that a record has names its person; all
 that it has are linked. A namespace needs its `[identity.<namespace>]` in journey.toml. Ids are
-landed as keyed hashes only. Whoever has an e-mail at one of `[company] staff_domains` is staff.
-`normalise` says how spellings are made one:
+landed as keyed hashes only. A record that merges two ids of one kind names the second otherwise:
+`merged_into = { column = "new_no", namespace = "crm" }`. Whoever has an e-mail at one of
+`[company] staff_domains` is staff. `normalise` says how spellings are made one:
 
 ===============  ==================================================================================
 `text`           Where nothing is said. NFKC (full and half width become one), hyphens and minus

@@ -278,6 +278,8 @@ class _Checking:
         Parts of a join may: a prefecture is an attribute, and the first part of an address.
         """
         for name, spelling in self.private.items():
+            if spelling.namespace is not None:
+                self.faults.append(f"private.{name}.namespace: only [ids] have namespaces.")
             if name in (*RESERVED, "landed") or not re.fullmatch("[a-z][a-z0-9_]*", name):
                 self.faults.append(
                     f"private.{name} cannot name a private field: write small letters, digits and "

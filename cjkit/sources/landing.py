@@ -75,7 +75,7 @@ def read_mappings(project: Project) -> dict[str, SourceMapping]:
             if rule.source not in project.sources:
                 place = f"sources.{name}: lookup.{lookup}.source"
                 faults.append(_no_such(place, rule.source, list(project.sources), "source"))
-        for namespace in mapping.ids:
+        for namespace in dict.fromkeys(map(mapping.namespace, mapping.ids)):
             if namespace not in project.identity:
                 known = list(project.identity)
                 faults.append(
@@ -193,7 +193,7 @@ def land(
                     mapping.text,
                     looked_up,
                     project.company.staff_domains,
-                    sorted(people.strong & set(mapping.ids)),
+                    sorted(people.strong & set(map(mapping.namespace, mapping.ids))),
                     people.salt,
                 ]
             )

@@ -161,8 +161,12 @@ class Text(Declared):
 
 
 class Spelling(Text):
-    """`[ids]` and `[private]`: what a record says of its person, and how its spellings are one."""
+    """`[ids]` and `[private]`: what a record says of its person, and how its spellings are one.
 
+    `namespace` is that of an id whose own name is another: a record of a merge has two of one kind.
+    """
+
+    namespace: str | None = None
     normalise: Literal["text", "name", "email", "phone", "postal_code", "exact"] = "text"
     country_code: str | None = Field(None, pattern=r"^[1-9][0-9]{0,2}$")
 
@@ -311,6 +315,10 @@ class SourceMapping:
     filters: tuple[Filter, ...]
     rows: tuple[RowRule, ...]
     text: str
+
+    def namespace(self, name: str) -> str:
+        """Return the namespace of one of `ids`: its own name, where it says no other."""
+        return self.ids[name].namespace or name
 
     @cached_property
     def columns(self) -> tuple[str, ...]:

@@ -212,15 +212,15 @@ class FileLanding:
     def _make_keys(self) -> None:
         erased = pd.Series(sorted(self.people.erased), dtype="str")
         self.engine.add(ERASED, pd.DataFrame({"person_key": erased}))
-        for place, (namespace, rule) in enumerate(self.mapping.ids.items(), 1):
-            rows = [row for row in self.mapping.rows if namespace in row.ids]
+        for place, (name, rule) in enumerate(self.mapping.ids.items(), 1):
+            rows = [row for row in self.mapping.rows if name in row.ids]
             used = " or ".join(self.sql.applies(row) for row in rows) or "false"
             make_keys(
                 self.engine,
                 f"landing keys {place}",
                 f'select id_{place} as value from "landing records" where {used}',
                 rule,
-                namespace=namespace,
+                namespace=self.mapping.namespace(name),
                 people=self.people,
             )
 
@@ -286,10 +286,12 @@ class FileLanding:
                 # A missing id has neither key nor is_erased, and makes no pair.
                 pairs.append(
                     f"""select k{first}.key as key_a, k{second}.key as key_b,
-                        {text(a)} as namespace_a, {text(b)} as namespace_b,
+                        {text(self.mapping.namespace(a))} as namespace_a,
+                        {text(self.mapping.namespace(b))} as namespace_b,
                         {self.sql.seen(row)} as seen_us, record_no
                     from {self.sql.joined(row)} where {self.sql.kept(row)}
-                        and not k{first}.is_erased and not k{second}.is_erased"""
+                        and not k{first}.is_erased and not k{second}.is_erased
+                        and k{first}.key <> k{second}.key"""
                 )
         if pairs:
             self.engine.copy(
