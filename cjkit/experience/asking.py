@@ -32,8 +32,16 @@ def divide(table: Table, by: str | None) -> tuple[Split | None, str, tuple[str, 
     return split, split.relation, ("by_value",)
 
 
-def acts(events: Table, relation: str, keys: Sequence[str], without: Collection[str]) -> str:
+def acts(
+    events: Table,
+    relation: str,
+    keys: Sequence[str],
+    without: Collection[str],
+    also: Sequence[str] = (),
+) -> str:
     """Write the SQL of all events but those in `without`, each with the time until the next.
+
+    It has the columns that every question needs, and those in `also`.
 
     `waited_us` is 0 where both fall on one day of unknown hours and missing at a customer's last
     event; `measured_us` is the same, missing where it is unknown.
@@ -50,7 +58,7 @@ def acts(events: Table, relation: str, keys: Sequence[str], without: Collection[
         wait = measured = f"lead(occurred_us) {order} - occurred_us"
     return f"""(
             select {listed(keys)}customer_id, step_no, occurred_us, event, stage, touchpoint,
-                ref_id, revenue, {wait} as waited_us, {measured} as measured_us
+                {listed(also)}{wait} as waited_us, {measured} as measured_us
             from {relation} as events {kept})"""
 
 

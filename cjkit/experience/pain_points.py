@@ -260,13 +260,13 @@ def rank_pain_points(
     if across is not None:
         groups = split_by(events, across, beside=split)
         divided = "beside_value" if split else "by_value"
-        own = acts(events, groups.relation, (*keys, divided), without)
+        own = acts(events, groups.relation, (*keys, divided), without, ["revenue"])
         own = f"(select *, {divided} as group_value from {own} as own)"
         ended = f"ended_us <= {last - silence_us} and {during(period, 'ended_us')}"
         statements[DROP_OFF] = _drop_offs(
             own, stages, conversion, silence_us, (*keys, "group_value"), ended
         )
-    own = acts(events, relation, keys, without)
+    own = acts(events, relation, keys, without, ["ref_id"])
     known = f"ended_us <= {last - quiet_us} and {during(period, 'ended_us')}"
     statements[LOOP] = _loops(own, stages, conversion, again_us, keys, known)
     if feedback is not None:

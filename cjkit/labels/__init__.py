@@ -8,6 +8,7 @@ Column names and error messages stay in English.
 from __future__ import annotations
 
 import datetime
+import math
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ Language = Literal["en", "ja"]
 LANGUAGES: tuple[Language, ...] = ("en", "ja")
 MISSING = "(missing)"
 OTHER = "(other)"
+_LARGEST = 1e15
 NO_VALUE = "–"
 
 Names = Mapping[str, Mapping[str, Mapping[Language, str]]]
@@ -118,13 +120,21 @@ def display_name(value: object, kind: str, language: Language) -> str:
 def format_number(value: float | None, language: Language, *, digits: int = 0) -> str:
     """Write a number with the thousands marks of the language; a missing one as a dash.
 
+    From 10^15 on, where digits say nothing any more, it is written in powers of ten.
+
     Examples
     --------
     >>> format_number(12345.678, "en", digits=1)
     '12,345.7'
+    >>> format_number(2.5e30, "en"), format_number(float("inf"), "en")
+    ('2.5E30', '∞')
     """
     if _is_missing(value):
         return NO_VALUE
+    size = abs(float(cast("float", value)))
+    if size >= _LARGEST:
+        minus = "-" if float(cast("float", value)) < 0 else ""
+        return minus + ("∞" if math.isinf(size) else f"{size:.1e}".replace("e+", "E"))
     pattern = "#,##0" + ("." + "0" * digits if digits else "")
     return str(
         numbers.format_decimal(cast("float", value), format=pattern, locale=_LOCALES[language])
