@@ -290,15 +290,17 @@ class FileLanding:
                         {text(self.mapping.namespace(b))} as namespace_b,
                         {self.sql.seen(row)} as seen_us, record_no
                     from {self.sql.joined(row)} where {self.sql.kept(row)}
-                        and not k{first}.is_erased and not k{second}.is_erased
-                        and k{first}.key <> k{second}.key"""
+                        and not k{first}.is_erased and not k{second}.is_erased"""
                 )
         if pairs:
+            # Two ids of one kind may be the same. Asked of groups, since asked of records the
+            # engine would first pair every key with every other.
             self.engine.copy(
                 f"""select key_a, key_b, namespace_a, namespace_b, min(seen_us) as seen_us,
                     {text(source)} as source, {text(shown)} as file,
                     first(record_no order by seen_us nulls last, record_no) as record_no
-                from ({" union all ".join(pairs)}) as pairs group by all""",
+                from ({" union all ".join(pairs)}) as pairs group by all
+                having any_value(key_a) <> any_value(key_b)""",
                 self.folder / "edges.parquet",
             )
 
