@@ -126,7 +126,7 @@ def point_latest(home: Path, run: str) -> None:
         if latest.is_dir() and not latest.is_symlink():
             shutil.rmtree(latest)
         fresh.replace(latest)
-    except (OSError, NotImplementedError):
+    except OSError:
         fresh.unlink(missing_ok=True)
         latest.mkdir(exist_ok=True)
         target = f"../{run}/index.html"

@@ -1,0 +1,114 @@
+"""The SQL of what hurts at a touchpoint: journeys that end, matters that return, low answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from cjkit.engine import text
+from cjkit.events import Period
+from cjkit.experience.asking import during, listed, stage_number
+from cjkit.experience.emotion import emotion_sql, stage_sql
+
+_LOW = -0.5
+
+
+def drop_offs_sql(
+    events: str,
+    stages: Sequence[str],
+    conversion: str | None,
+    silence_us: int,
+    keys: tuple[str, ...],
+    ended: str,
+) -> str:
+    """Write the SQL that counts the people at each touchpoint, and whose journey ended there.
+
+    `brought` is the revenue of the journeys that went on.
+    """
+    is_conversion = _is_conversion(conversion)
+    cut = f"""
+        select *, coalesce(max(case when is_last = 1 then step_no end) over (
+            partition by customer_id order by step_no
+            rows between unbounded preceding and 1 preceding), 0) as began
+        from (
+            select *, {stage_number(stages)} as stage_no,
+                case when {is_conversion} then 1 else 0 end as is_conversion,
+                case when waited_us <= {silence_us} then 0 else 1 end as is_last
+            from {events} as events) as marked"""
+    journey = "partition by customer_id, began"
+    place = f"{listed(keys)}stage_no, touchpoint"
+    return f"""
+        select {place}, count(*) as people,
+            sum(case when is_converted = 0 then ends_here else 0 end) as affected,
+            sum(case when is_converted = 1 or ends_here = 0 then brought end) as brought
+        from (
+            select *, min(began) over (partition by customer_id, {place}) as first_began from (
+                select customer_id, began, {place}, max(is_last) as ends_here,
+                    max(max(is_conversion)) over ({journey}) as is_converted,
+                    max(max(occurred_us)) over ({journey}) as ended_us,
+                    sum(sum(case when {is_conversion} then revenue end)) over ({journey}) as brought
+                from ({cut}) as cut group by customer_id, began, {place}) as journeys
+            where stage_no is not null and touchpoint is not null and {ended}) as known
+        where began = first_began group by {place}"""
+
+
+def loops_sql(
+    events: str,
+    stages: Sequence[str],
+    conversion: str | None,
+    again_us: int,
+    keys: tuple[str, ...],
+    known: str,
+) -> str:
+    """Write the SQL that counts who came once or again about a matter, and who were gone then.
+
+    `came_again` tells the two apart.
+    """
+    is_conversion = _is_conversion(conversion)
+    place = f"{listed(keys)}stage_no, touchpoint"
+    matter = "partition by customer_id, stage_no, touchpoint, event, ref_id order by step_no"
+    return f"""
+        select {place}, came_again, count(*) as people, sum(is_gone) as affected
+        from (
+            select *, row_number() over (partition by customer_id, stage_no, touchpoint
+                order by began_us, ref_id, event) as matter_no
+            from (
+                select customer_id, {place}, event, ref_id, min(occurred_us) as began_us,
+                    max(occurred_us) as ended_us, max(came_again) as came_again,
+                    case when max(seen_us) - max(occurred_us) > {again_us} then 0 else 1 end
+                        as is_gone
+                from (
+                    select *, case when occurred_us - lag(occurred_us) over ({matter})
+                            <= {again_us} then 1 else 0 end as came_again
+                    from (select *, {stage_number(stages)} as stage_no,
+                            max(case when ref_id is null or {is_conversion} then occurred_us end)
+                                over (partition by customer_id) as seen_us
+                        from {events} as events) as seen
+                    where ref_id is not null and touchpoint is not null and stage_no is not null
+                    ) as asked
+                group by customer_id, {place}, event, ref_id) as matters) as numbered
+        where matter_no = 1 and {known} group by {place}, came_again"""
+
+
+def _is_conversion(conversion: str | None) -> str:
+    return "1 = 0" if conversion is None else f"event = {text(conversion)}"
+
+
+def low_scores_sql(
+    answers: str,
+    stages: Sequence[str],
+    stage_of: Mapping[str, str] | None,
+    keys: tuple[str, ...],
+    period: Period | None,
+) -> str:
+    """Write the SQL that counts the answers about each touchpoint, and the low ones."""
+    return f"""
+        select {listed(keys)}stage_no, touchpoint, count(*) as people, sum(is_low) as affected
+        from (select {listed(keys)}touchpoint, {stage_number(stages)} as stage_no,
+                case when metric = 'nps' and score is not null
+                    then case when score <= 6 then 1 else 0 end
+                    when felt <= {_LOW} then 1 else 0 end as is_low
+            from (select *, {emotion_sql()} as felt, {stage_sql(stage_of)} as stage
+                from {answers} as feedback) as felt
+            where felt is not null and {during(period, "given_us")}) as answers
+        where stage_no is not null and touchpoint is not null
+        group by {listed(keys)}stage_no, touchpoint"""
