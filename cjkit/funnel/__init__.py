@@ -5,10 +5,11 @@ pandas. `notebooks/03_funnel.ipynb` is the analysis that this module serves.
 """
 
 from cjkit.funnel.changes import FunnelChange, explain_change
-from cjkit.funnel.counts import Funnel, measure_funnel
+from cjkit.funnel.counts import measure_funnel
 from cjkit.funnel.curve import FunnelCurve, measure_curve
 from cjkit.funnel.differences import FunnelDifference, compare_funnels
 from cjkit.funnel.onward import ExitPlaces, FunnelExits, measure_exits, measure_onward
+from cjkit.funnel.result import Funnel
 from cjkit.funnel.rules import FunnelRules
 from cjkit.funnel.shortcuts import FunnelShortcuts, measure_shortcuts
 from cjkit.funnel.times import FunnelTimes, measure_times

@@ -13,8 +13,8 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from cjkit.checks import CjkitError
-from cjkit.funnel.counts import Funnel, rows_of
 from cjkit.funnel.differences import need_alike, write_points
+from cjkit.funnel.result import Funnel, rows_of
 from cjkit.funnel.rules import FunnelRules
 from cjkit.labels import Language, format_percent, label
 from cjkit.plots.rates import draw_rates

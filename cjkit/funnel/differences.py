@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from cjkit.checks import CjkitError
-from cjkit.funnel.counts import Funnel, rows_of
+from cjkit.funnel.result import Funnel, rows_of
 from cjkit.funnel.rules import FunnelRules
 from cjkit.labels import Language, display_name, format_percent, format_signed, label
 from cjkit.plots.rates import draw_rates

@@ -13,7 +13,7 @@ from cjkit.checks import CjkitError, one_of, unknown_name
 from cjkit.engine import Table, column, text
 from cjkit.events import Period
 from cjkit.funnel.arrivals import arrivals_sql
-from cjkit.funnel.counts import rows_of, write_length
+from cjkit.funnel.result import rows_of, write_length
 from cjkit.funnel.rules import AnyStep, FunnelOptions, FunnelRules, read_rules
 from cjkit.labels import OTHER, Language, display_name, format_number, format_percent, label
 from cjkit.plots.ranking import draw_ranking

@@ -11,7 +11,8 @@ from matplotlib.axes import Axes
 
 from cjkit.checks import CjkitError
 from cjkit.engine import Table
-from cjkit.funnel.counts import measure_funnel, rows_of, write_count
+from cjkit.funnel.counts import measure_funnel
+from cjkit.funnel.result import rows_of, write_count
 from cjkit.funnel.rules import AnyStep, Count, FunnelOptions, FunnelRules
 from cjkit.labels import Language, format_percent, label
 from cjkit.plots.rates import draw_rates

@@ -1,4 +1,4 @@
-"""Deciding which keys are one person."""
+"""Who is who, made of keys and the links between them."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ import pandas as pd
 
 from cjkit.checks import microseconds
 from cjkit.engine import DuckDB, Table
+from cjkit.identity.deciding import decide
 from cjkit.identity.evidence import LIKENESS, LINKS, PEOPLE, collect_links
-from cjkit.identity.graph import NEVER, Codes, Links, attach, join
+from cjkit.identity.graph import NEVER, Codes, Links
 from cjkit.identity.ids import NOTHING, Turnover, mint, number_keys, remember, write_ids
 from cjkit.identity.pins import RELATIONS, Pin, refuse_contradictions
 from cjkit.project import Namespace
@@ -163,7 +164,7 @@ def resolve_people(
     pinned = _add_pins(engine, name, pins, numbered)
     decided = engine.add(
         f"{name} decided",
-        _decide(known, _find_super_keys(engine, pairs, numbered), _links(engine, pairs), *pinned),
+        decide(known, _find_super_keys(engine, pairs, numbered), _links(engine, pairs), *pinned),
     )
     minted = partial(mint, is_plain=is_plain, has_one=len(namespaces) == 1)
     named = _name_owners(engine, name, numbered, decided, minted("anchor"))
@@ -311,63 +312,6 @@ def _add_pins(
         for relation in RELATIONS
     )
     return same, different
-
-
-def _decide(
-    known: pd.DataFrame, super_keys: Codes, links: Links, same: Codes, apart: Codes
-) -> pd.DataFrame:
-    """Decide for each key whose it is.
-
-    Returns
-    -------
-    DataFrame
-        `key_no`, `owner_no` (the key that names its person), `is_super`, `is_undecided`,
-        `stitched_no` (the owner from `since_us` on, where that is another; else -1).
-    """
-    strength = known["strength"].to_numpy(str)
-    is_strong, is_link, is_weak = (strength == kind for kind in ("strong", "link", "weak"))
-    size = len(known)
-    is_super = np.zeros(size, bool)
-    is_super[super_keys] = True
-    links = links.where(~is_super[links.low] & ~is_super[links.high])
-
-    both = is_strong[links.low] & is_strong[links.high]
-    low, high = (
-        np.concatenate([same[:, side], found[both]])
-        for side, found in enumerate((links.low, links.high))
-    )
-    owner = join(size, low, high, apart)
-    # Owners are senior, and strong keys come first: a person with a strong key has a strong owner.
-    through = attach(owner, is_link & ~is_strong[owner], is_strong, links, apart)
-    is_host = is_strong | is_link & is_strong[through.owner]
-    is_guest = is_weak & ~is_strong[through.owner]
-    found = attach(through.owner, is_guest, is_host, links, apart)
-    whose = _part(through.owner, found.owner, apart)
-
-    since = np.where(found.met_us == NEVER, -NEVER, found.met_us - known["stitch_us"].to_numpy())
-    is_attached = whose != through.owner
-    is_early = is_attached & (known["rows_us"].to_numpy() < since)
-    is_stitched = is_attached & np.isin(through.owner, through.owner[is_early])
-    return pd.DataFrame(
-        {
-            "key_no": np.arange(size),
-            "owner_no": np.where(is_stitched, through.owner, whose),
-            "is_super": is_super,
-            "is_undecided": is_link & through.is_undecided | is_guest & found.is_undecided,
-            "stitched_no": np.where(is_stitched, whose, -1),
-            "since_us": since,
-        }
-    )
-
-
-def _part(before: Codes, after: Codes, apart: Codes) -> Codes:
-    """Take guests from their host again where they met another guest there who must be apart."""
-    parted = after.copy()
-    for a, b in np.sort(apart, axis=1):
-        if parted[a] == parted[b]:
-            leaving = b if before[b] != after[b] else a
-            parted[before == before[leaving]] = before[leaving]
-    return parted
 
 
 def _name_owners(engine: DuckDB, name: str, numbered: Table, decided: Table, minted: str) -> Table:
