@@ -220,11 +220,11 @@ def test_the_same_step_may_be_asked_for_many_times_in_any_order(event_log):
         """
         ann: buy 0h, buy 1h, view 2h, buy 3h, buy 4h
         bob: buy 0h, view 1h, buy 2h
-        cas: buy 0h, buy 1h, buy 9h, view 10h, buy 11h
+        cas: buy 0h, buy 1h, buy 2h, buy 9h, view 10h
         """
     )
     steps = ["buy", "buy", "buy", "view", "buy"]
-    assert counts(events, steps, within="4h", order="any") == [3, 3, 2, 2, 1]
+    assert counts(events, steps, within="4h", order="any") == [3, 3, 2, 1, 1]
 
 
 @ROUNDS

@@ -150,7 +150,8 @@ def _in_any_order(source: str, rules: FunnelRules, period: Period | None) -> tup
     for place in range(1, max(map(rules.codes.count, rules.codes)) + 1):
         codes = [code for code in sorted(set(rules.codes)) if rules.codes.count(code) >= place]
         earlier = "".join(
-            f", max(own_{code}_{place - 1}) {over} 1 preceding) as up_{code}_{place}" for code in codes
+            f", max(own_{code}_{place - 1}) {over} 1 preceding) as up_{code}_{place}"
+            for code in codes
         )
         own = "".join(
             f", case when is_{code} then occurred_us + {rules.window} end as own_{code}_1"

@@ -71,7 +71,7 @@ def measure_funnel(
         'simultaneous' lets them follow one another either way, each event used once in a chain.
     entry : {'every', 'first'}
         Whether every event of step 1 begins a chain, or only the first of each customer (session,
-        key) in the days that are read.
+        key) in the days that are read (with simultaneous ties, all events of that first time).
     hold : str, optional
         A column of events, such as `ref_id`: all events of a chain, and those that break it, share
         its value, which must not be missing. A chain whose first event has `valid_until_at` must
@@ -201,7 +201,7 @@ def _count_starts(
     definitions, entries, _ = entries_sql(source, rules, carried, period=period)
     group = "by_value, " if split is not None else ""
     counted = " union all ".join(
-        f"select {group}{k} as step_number, sum(starts) as counted, "
+        f"select {group}{k} as step_number, count(*) as counted, "
         f"count(distinct customer_id) as customers from {entries} "
         f"where at_{k} <= {limit('until')}" + (" group by by_value" if split is not None else "")
         for k in range(1, len(rules.steps) + 1)

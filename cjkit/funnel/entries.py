@@ -29,10 +29,10 @@ def entries_sql(
     definitions : str
         The CTEs that make it, for a statement to begin with.
     relation : str
-        The CTE with the columns of the unit, `step_no` of the start, `starts` (how many events of
-        the same time begin it), the columns `carried`, `until` (its last moment, in microseconds),
-        and `at_1`, `at_2`, ...: the earliest moment of each step for a chain that begins here,
-        whether or not it is in time. With `complete` they are the moments of one chain: the one
+        The CTE with the columns of the unit, `step_no` of the start (of those at one time that need
+        not be told apart, the first), the columns `carried`, `until` (its last moment, in
+        microseconds), and `at_1`, `at_2`, ...: the earliest moment of each step for a chain that
+        begins here, whether or not it is in time. With `complete` they are the moments of one chain: the one
         with the earliest next step each time among those that get to the last step.
     unit : tuple of str
     """
@@ -61,9 +61,7 @@ def _from_step(
     counted = sorted({rules.codes[k] for k in range(step, last + 1)}) if taken.has_instants else []
     own = ["moment", *(f"times_{code}" for code in counted)]
     if step == 0:
-        weight = f"times_{rules.codes[0]}" if taken.has_instants else "1"
         own += [*carried, "until", f"{step_no_of(rules, taken, 0)} as step_no"]
-        own += [f"{weight} as starts"]
     kept = [name.rsplit(" as ", 1)[-1] for name in own]
     ats = [f"at_{k + 1}" for k in range(step + 1, last + 1)]
     nulls = ", ".join(f"cast(null as bigint) as {at}" for at in ats)

@@ -21,7 +21,8 @@ class Taken:
     relation : str
         A name or a query in parentheses, with the columns of `part`, `occurred_us`, `step_no`
         (not of instants), `until` (where a chain may begin: its last moment), and for condition c
-        `is_c`, or `times_c` and `no_c` (how often it held in the instant, and the first `step_no`).
+        `is_c`, or `times_c` and `no_c` (how often it held in the instant, and the first `step_no`;
+        where starts are counted, the row of an event has its own `step_no` instead).
     part : tuple of str
         The columns that all rows of a chain share.
     unit : tuple of str
@@ -56,8 +57,7 @@ def take_events(
             from ({sql}) as marked"""
         sql, is_plain = f"select * from ({sql}) as parted where not is_out", False
     if rules.entry == "first":
-        first = "occurred_us" if _has_instants(rules) else "step_no"
-        sql = f"""select *, min(case when is_{rules.codes[0]} then {first} end) over (
+        sql = f"""select *, min(case when is_{rules.codes[0]} then {_first_by(rules)} end) over (
                 partition by {", ".join(part)}) as begins_at from ({sql}) as unbegun"""
         is_plain = False
     if rules.without:
@@ -78,6 +78,11 @@ def _has_instants(rules: FunnelRules) -> bool:
     """
     is_repeated = len(rules.conditions) < len(rules.steps)
     return rules.ties == "simultaneous" and rules.order == "ordered" and is_repeated
+
+
+def _first_by(rules: FunnelRules) -> str:
+    """Return what tells the first start: simultaneous ones are all first."""
+    return "occurred_us" if rules.ties == "simultaneous" else "step_no"
 
 
 def _events(
@@ -110,20 +115,25 @@ def _events(
 
 
 def _instants(sql: str, rules: FunnelRules, part: Sequence[str], carried: Sequence[str]) -> str:
-    """Write the SQL that makes one row of all events of a chain's part at one time."""
+    """Write the SQL that makes one row of all events of a chain's part at one time.
+
+    Where starts are counted, each event keeps its row: of one time, some may last longer.
+    """
     is_first = f"is_{rules.codes[0]}"
     if rules.entry == "first":
-        is_first += " and occurred_us = begins_at"
-    happened = [
-        f"count(case when is_{code} then 1 end) as times_{code}, "
-        f"min(case when is_{code} then step_no end) as no_{code}"
-        for code in range(len(rules.conditions))
-    ]
-    largest = [f"max({name}) as {name}" for name in carried]
-    return f"""select {", ".join(part)}, occurred_us,
-            max(case when {is_first} then until end) as until,
-            {", ".join([*happened, *largest])}
-        from ({sql}) as events_of group by {", ".join(part)}, occurred_us"""
+        is_first += f" and {_first_by(rules)} = begins_at"
+    until, instant = f"case when {is_first} then until end", f"{', '.join(part)}, occurred_us"
+    codes = range(len(rules.conditions))
+    happened = [f"count(case when is_{code} then 1 end)" for code in codes]
+    if rules.count == "starts":
+        over = f"over (partition by {instant})"
+        told = [f"{times} {over} as times_{code}" for code, times in enumerate(happened)]
+        told += [f"{until} as until", "step_no", *carried]
+        return f"select {instant}, {', '.join(told)} from ({sql}) as events_of"
+    told = [f"{times} as times_{code}" for code, times in enumerate(happened)]
+    told += [f"min(case when is_{code} then step_no end) as no_{code}" for code in codes]
+    told += [f"max({until}) as until", *(f"max({name}) as {name}" for name in carried)]
+    return f"select {instant}, {', '.join(told)} from ({sql}) as events_of group by {instant}"
 
 
 def takes(rules: FunnelRules, first: int, last: int) -> str:
@@ -138,7 +148,7 @@ def begins(rules: FunnelRules, taken: Taken) -> str:
     if taken.has_instants:
         return "until is not null"
     is_first = f"is_{rules.codes[0]}"
-    return is_first + (" and step_no = begins_at" if rules.entry == "first" else "")
+    return is_first + (f" and {_first_by(rules)} = begins_at" if rules.entry == "first" else "")
 
 
 def is_step(rules: FunnelRules, taken: Taken, step: int) -> str:
@@ -163,4 +173,5 @@ def place_of(rules: FunnelRules, taken: Taken, step: int) -> str:
 
 def step_no_of(rules: FunnelRules, taken: Taken, step: int) -> str:
     """Write the `step_no` of a row's event that is this step."""
-    return f"no_{rules.codes[step]}" if taken.has_instants else "step_no"
+    is_instant = taken.has_instants and rules.count != "starts"
+    return f"no_{rules.codes[step]}" if is_instant else "step_no"
