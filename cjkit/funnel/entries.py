@@ -32,8 +32,8 @@ def entries_sql(
         The CTE with the columns of the unit, `step_no` of the start (of those at one time that need
         not be told apart, the first), the columns `carried`, `until` (its last moment, in
         microseconds), and `at_1`, `at_2`, ...: the earliest moment of each step for a chain that
-        begins here, whether or not it is in time. With `complete` they are the moments of one chain: the one
-        with the earliest next step each time among those that get to the last step.
+        begins here, whether or not it is in time. With `complete` they are the moments of one
+        chain: the one with the earliest next step each time among those that get to the last step.
     unit : tuple of str
     """
     timed = f"(select *, {_MOMENT} from {source} as untimed)"
