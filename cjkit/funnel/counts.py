@@ -13,7 +13,6 @@ from cjkit.funnel.arrivals import arrivals_sql
 from cjkit.funnel.entries import entries_sql, limit
 from cjkit.funnel.result import RATES, Funnel, base_of
 from cjkit.funnel.rules import (
-    AnyStep,
     Count,
     Entry,
     FunnelRules,
@@ -22,6 +21,7 @@ from cjkit.funnel.rules import (
     read_rules,
 )
 from cjkit.labels import MISSING
+from cjkit.project.choosing import AnyStep
 from cjkit.statistics import wilson_interval
 
 

@@ -14,11 +14,12 @@ from matplotlib.axes import Axes
 from cjkit.engine import Table, text
 from cjkit.funnel.entries import entries_sql, limit, time_between
 from cjkit.funnel.result import rows_of, write_length
-from cjkit.funnel.rules import AnyStep, FunnelOptions, FunnelRules, need_a_start, read_rules
+from cjkit.funnel.rules import FunnelOptions, FunnelRules, need_a_start, read_rules
 from cjkit.funnel.trend import last_day
 from cjkit.labels import Language, format_duration, format_percent, label
 from cjkit.plots.lines import Line, draw_lines
 from cjkit.privacy import Relation, Steps
+from cjkit.project.choosing import AnyStep
 from cjkit.statistics import wilson_interval
 
 POINTS = 60

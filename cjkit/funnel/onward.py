@@ -14,11 +14,12 @@ from cjkit.engine import Table, column, text
 from cjkit.events import Period
 from cjkit.funnel.arrivals import arrivals_sql
 from cjkit.funnel.result import rows_of, write_length
-from cjkit.funnel.rules import AnyStep, FunnelOptions, FunnelRules, read_rules
+from cjkit.funnel.rules import FunnelOptions, FunnelRules, read_rules
 from cjkit.labels import OTHER, Language, display_name, format_number, format_percent, label
 from cjkit.plots.ranking import draw_ranking
 from cjkit.plots.rates import draw_rates
 from cjkit.privacy import Relation, Rest, Totals
+from cjkit.project.choosing import AnyStep
 from cjkit.statistics import wilson_interval
 
 GONE = "(nothing)"

@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypedDict
 
 import pandas as pd
 
-from cjkit.checks import (
-    CjkitError,
-    microseconds,
-    one_of,
-    parse_duration,
-    read_declared,
-    unknown_name,
-)
-from cjkit.engine import Table, column, text
-from cjkit.labels import Language, display_name
+from cjkit.checks import CjkitError, microseconds, one_of, parse_duration, unknown_name
+from cjkit.engine import Table
+from cjkit.labels import Language
 from cjkit.project import Step
-from cjkit.project.conditions import Condition
+from cjkit.project.choosing import (
+    AnyStep,
+    check_steps,
+    condition_sql,
+    name_step,
+    read_step,
+)
 
 Order = Literal["ordered", "strict", "any"]
 Ties = Literal["ordered", "simultaneous"]
 Entry = Literal["every", "first"]
 Count = Literal["customers", "sessions", "cases", "starts"]
-AnyStep = str | Sequence[str] | Mapping[str, Any] | Step
 
 _CHOICES: dict[str, tuple[str, ...]] = {
     "order": ("ordered", "strict", "any"),
@@ -33,7 +31,6 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "entry": ("every", "first"),
     "count": ("customers", "sessions", "cases", "starts"),
 }
-_PLACES = ("event", "touchpoint", "stage")
 
 
 class FunnelOptions(TypedDict, total=False):
@@ -120,14 +117,7 @@ class FunnelRules:
 
     def name_step(self, name: Any, language: Language) -> str:
         """Return how readers call the step of this name."""
-        for step in self.steps:
-            if step.called == name and not step.name:
-                kinds = [kind for kind in _PLACES if getattr(step, kind)]
-                return "・".join(
-                    " / ".join(display_name(one, kind, language) for one in getattr(step, kind))
-                    for kind in kinds
-                )
-        return display_name(name, "event", language)
+        return name_step(self.steps, name, language)
 
 
 def read_rules(
@@ -156,13 +146,13 @@ def read_rules(
     if isinstance(without, str):
         raise CjkitError(f"without={without!r} must be a list, such as [{without!r}].")
     rules = FunnelRules(
-        tuple(_read_step(step, f"steps[{place}]") for place, step in enumerate(steps)),
+        tuple(read_step(step, f"steps[{place}]") for place, step in enumerate(steps)),
         window,
         order,
         ties,
         entry,
         hold,
-        tuple(_read_step(step, f"without[{place}]") for place, step in enumerate(without)),
+        tuple(read_step(step, f"without[{place}]") for place, step in enumerate(without)),
         count,
     )
     _check_names(events, rules)
@@ -172,38 +162,13 @@ def read_rules(
     return rules
 
 
-def _read_step(given: AnyStep, place: str) -> Step:
-    if isinstance(given, Step):
-        return given
-    data = given if isinstance(given, Mapping) else {"event": given}
-    step, faults = read_declared(Step, data, place=place)
-    if step is None:
-        raise CjkitError(" ".join(faults))
-    return step
-
-
 def _check_names(events: Table, rules: FunnelRules) -> None:
     """Raise CjkitError where a step names what the log does not have."""
-    known: dict[str, set[Any]] = {}
-    columns = events.columns
-    for role, asked in (("step", rules.steps), ("without", rules.without)):
-        for step in asked:
-            for kind in _PLACES:
-                for name in getattr(step, kind) or ():
-                    if kind not in known:
-                        known[kind] = events.values(kind)
-                    if name not in known[kind]:
-                        raise unknown_name(role, name, known[kind])
-            for condition in step.when or ():
-                if condition.columns[0] not in columns:
-                    raise unknown_name(f"{role}: column", condition.columns[0], set(columns))
-                if condition.innermost.matches is not None:
-                    raise CjkitError(
-                        f"{role} {step.called!r}: `matches` is not for steps. Use is, is_not, "
-                        "starts_with, ends_with, contains, present, below or above."
-                    )
+    check_steps(events, rules.steps, "step")
+    check_steps(events, rules.without, "without")
+    columns = set(events.columns)
     if rules.hold is not None and (rules.hold not in columns or rules.hold == "customer_id"):
-        raise unknown_name("hold", rules.hold, set(columns) - {"customer_id"})
+        raise unknown_name("hold", rules.hold, columns - {"customer_id"})
 
 
 def _check_together(rules: FunnelRules) -> None:
@@ -246,62 +211,3 @@ def _check_apart(events: Table, rules: FunnelRules) -> None:
             f"{many} events are more than one of the steps {', '.join(rules.names)}: with "
             "ties='simultaneous' or order='any' the steps must be equal or have no event in common."
         )
-
-
-def condition_sql(step: Step) -> str:
-    """Write the condition that an event is this step."""
-    parts = [_one_of(kind, getattr(step, kind)) for kind in _PLACES if getattr(step, kind)]
-    parts += [_holds(condition) for condition in step.when or ()]
-    return " and ".join(parts)
-
-
-def any_of(steps: Sequence[Step]) -> str:
-    """Write the condition that an event is any of these steps."""
-    simple = [step.event or () for step in steps]
-    if all(step.model_fields_set <= {"event", "within", "optional", "name"} for step in steps):
-        return _one_of("event", tuple(dict.fromkeys(name for names in simple for name in names)))
-    return "(" + " or ".join(f"({condition_sql(step)})" for step in steps) + ")"
-
-
-def _one_of(name: str, values: Sequence[Any]) -> str:
-    if len(values) == 1:
-        return f"{column(name)} = {_literal(values[0])}"
-    return f"{column(name)} in ({', '.join(map(_literal, values))})"
-
-
-def _literal(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    return text(value) if isinstance(value, str) else repr(value)
-
-
-def _holds(condition: Condition) -> str:
-    """Write one condition; only `is_not` and `present = false` hold of what is missing."""
-    if condition.not_ is not None:
-        return f"not coalesce({_holds(condition.not_)}, false)"
-    name = column(str(condition.column))
-    parts = []
-    if condition.is_ is not None:
-        parts.append(_one_of(str(condition.column), condition.is_))
-    if condition.is_not is not None:
-        parts.append(f"coalesce(not {_one_of(str(condition.column), condition.is_not)}, true)")
-    if condition.starts_with is not None:
-        parts.append(f"{name} like {_like(condition.starts_with)} || '%' escape '!'")
-    if condition.ends_with is not None:
-        parts.append(f"{name} like '%' || {_like(condition.ends_with)} escape '!'")
-    if condition.contains is not None:
-        parts.append(f"{name} like '%' || {_like(condition.contains)} || '%' escape '!'")
-    if condition.present is not None:
-        parts.append(f"{name} is {'not ' if condition.present else ''}null")
-    if condition.below is not None:
-        parts.append(f"{name} < {condition.below!r}")
-    if condition.above is not None:
-        parts.append(f"{name} > {condition.above!r}")
-    return "(" + " and ".join(parts) + ")"
-
-
-def _like(part: str) -> str:
-    """Write a text for LIKE in which nothing stands for anything else."""
-    for sign in "!%_":
-        part = part.replace(sign, "!" + sign)
-    return text(part)

@@ -13,10 +13,11 @@ from cjkit.checks import CjkitError
 from cjkit.engine import Table
 from cjkit.funnel.counts import measure_funnel
 from cjkit.funnel.result import rows_of, write_count
-from cjkit.funnel.rules import AnyStep, Count, FunnelOptions, FunnelRules
+from cjkit.funnel.rules import Count, FunnelOptions, FunnelRules
 from cjkit.labels import Language, format_percent, label
 from cjkit.plots.rates import draw_rates
 from cjkit.privacy import Relation, Rest
+from cjkit.project.choosing import AnyStep
 from cjkit.statistics import wilson_interval
 
 _RATE = ("without_rate", "without_rate_low", "without_rate_high")

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from cjkit.engine import column
 from cjkit.events import Period
-from cjkit.funnel.rules import FunnelRules, any_of
+from cjkit.funnel.rules import FunnelRules
+from cjkit.project.choosing import any_of
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,10 @@ from matplotlib.axes import Axes
 from cjkit.engine import Table
 from cjkit.funnel.entries import entries_sql, known_time, limit
 from cjkit.funnel.result import rows_of, write_length
-from cjkit.funnel.rules import AnyStep, FunnelOptions, FunnelRules, need_a_start, read_rules
+from cjkit.funnel.rules import FunnelOptions, FunnelRules, need_a_start, read_rules
 from cjkit.labels import Language, format_duration, label
 from cjkit.plots.ranges import draw_ranges
+from cjkit.project.choosing import AnyStep
 
 
 @dataclass(frozen=True)

@@ -15,10 +15,11 @@ from cjkit.checks import one_of
 from cjkit.engine import Table
 from cjkit.funnel.entries import entries_sql, limit
 from cjkit.funnel.result import rows_of
-from cjkit.funnel.rules import AnyStep, FunnelOptions, FunnelRules, need_a_start, read_rules
+from cjkit.funnel.rules import FunnelOptions, FunnelRules, need_a_start, read_rules
 from cjkit.labels import Language, format_date, format_percent, label
 from cjkit.plots.lines import Line, draw_lines
 from cjkit.privacy import Relation, Steps
+from cjkit.project.choosing import AnyStep
 from cjkit.statistics import wilson_interval
 
 Every = Literal["day", "week", "month"]

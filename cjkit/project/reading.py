@@ -269,18 +269,16 @@ def _contradictions(values: Mapping[str, Any]) -> list[str]:
         check(f"events.{name}.touchpoint", event.touchpoint, touchpoints, "touchpoint")
     for name, touchpoint in touchpoints.items():
         check(f"touchpoints.{name}.stage", touchpoint.stage, stages, "stage")
-    for name in values["journey"].intended if values["journey"] else ():
-        check("journey.intended", name, touchpoints, "touchpoint")
     if values["conversion"]:
         check("conversion.event", values["conversion"].event, known_events, "event")
-    for key in ("steps", "without"):
-        for step in getattr(values["funnel"], key) if values["funnel"] else ():
+    for section, key in (("funnel", "steps"), ("funnel", "without"), ("journey", "intended")):
+        for step in getattr(values[section], key) if values[section] else ():
             for name in step.event or ():
-                check(f"funnel.{key}", name, known_events, "event")
+                check(f"{section}.{key}", name, known_events, "event")
             for name in step.touchpoint or ():
-                check(f"funnel.{key}", name, touchpoints, "touchpoint")
+                check(f"{section}.{key}", name, touchpoints, "touchpoint")
             for name in step.stage or ():
-                check(f"funnel.{key}", name, stages, "stage")
+                check(f"{section}.{key}", name, stages, "stage")
     if values["value"] and (contract := values["value"].contractual):
         check("value.contractual.start", contract.start, known_events, "event")
         check("value.contractual.end", contract.end, known_events, "event")

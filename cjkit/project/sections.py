@@ -14,7 +14,7 @@ from cjkit.checks import Declared, microseconds
 from cjkit.events import PURCHASE, STAGES
 from cjkit.labels import LANGUAGES, Language
 from cjkit.project.conditions import Claim
-from cjkit.project.steps import AnyStep
+from cjkit.project.steps import AnyStep, IntendedStep
 
 Words = Mapping[Language, str]
 Dimension = Literal["completeness", "uniqueness", "validity", "consistency", "timeliness"]
@@ -294,9 +294,25 @@ class MapSection(Declared):
 
 
 class JourneySection(Declared):
-    """`[journey]`: the touchpoints in the order that the company intends."""
+    """`[journey]`: the steps in the order that the company intends.
 
-    intended: tuple[str, ...] = ()
+    A step is a touchpoint, a list of alternatives, or a table: `{ stage = "purchase" }`,
+    `{ touchpoint = "delivery", within = "7D" }` (overdue after that time),
+    `{ touchpoint = "product_review", optional = true }`.
+    """
+
+    intended: tuple[IntendedStep, ...] = ()
+
+    @model_validator(mode="after")
+    def _holds_together(self) -> JourneySection:
+        called = [step.called for step in self.intended]
+        if len(self.intended) == 1 or len(set(called)) < len(called):
+            raise ValueError("name two steps or more in `intended`, each once")
+        if self.intended and self.intended[0].within:
+            raise ValueError("the first of `intended` has no step before it: leave out its within")
+        if self.intended and all(step.optional for step in self.intended):
+            raise ValueError("leave one step of `intended` that is not optional")
+        return self
 
 
 class Contractual(Declared):

@@ -1,4 +1,4 @@
-"""What may be a step of a funnel, in project files and in Python alike."""
+"""What may be a step of a funnel or journey, in project files and in Python alike."""
 
 from __future__ import annotations
 
@@ -72,10 +72,12 @@ class Step(Declared):
         return self.model_dump(by_alias=True, exclude_unset=True)
 
 
-def _as_step(given: object) -> object:
-    """Let a text or a list of texts stand for events."""
-    return given if isinstance(given, dict | Step) else {"event": given}
+def _plainly(kind: str) -> BeforeValidator:
+    """Let a text or a list of texts stand for what a step is of one kind."""
+    return BeforeValidator(lambda given: given if isinstance(given, dict | Step) else {kind: given})
 
 
-AnyStep = Annotated[Step, BeforeValidator(_as_step)]
+AnyStep = Annotated[Step, _plainly("event")]
 """A step as people write it: an event, a list of alternative events, or the keys of `Step`."""
+IntendedStep = Annotated[Step, _plainly("touchpoint")]
+"""The same of an intended journey: a touchpoint, a list of alternatives, or the keys of `Step`."""
