@@ -4,6 +4,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from walks import random_log, walks
 
 from cjkit.checks import CjkitError
 from cjkit.engine import DuckDB
@@ -368,35 +369,6 @@ def test_plots_draw_what_the_table_holds(shop):
 def test_a_split_result_is_not_drawn_as_one(shop):
     with pytest.raises(CjkitError, match="split by 'event'"):
         measure_transitions(shop, level="event", by="event").plot()
-
-
-def random_log(rng, size=150):
-    return pd.DataFrame(
-        {
-            "customer_id": [f"c{number}" for number in rng.integers(0, 12, size)],
-            "event": rng.choice(["a", "b", "c", "buy"], size),
-            "touchpoint": rng.choice(["x", "y", "z", None], size),
-            "channel": rng.choice(["k", "l", None], size),
-            "event_order": rng.choice([1, 2, None], size),
-            "occurred_us": START_US + rng.integers(0, 90, size) * HOUR_US,  # many ties
-        }
-    )
-
-
-def walks(log, level, without=()):
-    """Return each customer's events in order as (hour, place, event)."""
-    log = log.assign(
-        event_id=[f"{number:09d}" for number in range(len(log))],
-        order=log["event_order"].fillna(0),
-        place=log[level].where(log[level].notna(), MISSING),
-    )
-    log = log[~log["event"].isin(without)].sort_values(["occurred_us", "order", "event_id"])
-    return {
-        customer: list(
-            zip((own["occurred_us"] - START_US) // HOUR_US, own["place"], own["event"], strict=True)
-        )
-        for customer, own in log.groupby("customer_id")
-    }
 
 
 def slow_transitions(log, level, gap, without=()):

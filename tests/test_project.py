@@ -46,6 +46,13 @@ def test_a_good_file_gives_its_sections_with_their_defaults(tmp_path):
     assert project.state_folder == tmp_path.resolve() / ".cjkit" / "shop"
 
 
+def test_an_intended_journey_is_of_touchpoints_unless_it_says_otherwise(tmp_path):
+    asked = '[journey]\nintended = ["site", { event = "purchase", within = "7D", optional = true }]'
+    first, last = read_project(write(tmp_path, GOOD + asked)).journey.intended
+    assert (first.touchpoint, first.event) == (("site",), None)
+    assert (last.event, last.within, last.optional) == (("purchase",), "7D", True)
+
+
 def test_periods_are_half_open_local_days_up_to_as_of(tmp_path):
     now, before = read_project(write(tmp_path, GOOD)).periods(datetime.date(2026, 11, 1))
     assert (now.start, now.end) == (datetime.date(2026, 10, 1), datetime.date(2026, 11, 1))
@@ -113,6 +120,19 @@ def test_all_faults_are_reported_together_each_with_the_nearest_name(tmp_path):
         (
             GOOD + '[value.contractual]\nstart = "subscribe"\nend = "viewed"',
             "value.contractual.end='viewed' is no event of this file. Did you mean 'view'",
+        ),
+        (
+            GOOD + '[journey]\nintended = ["sight", { event = "view" }, { stage = "purchas" }]',
+            r"(?s)intended='sight' is no touchpoint.*'site'\?.*'purchas' is no stage.*'purchase'",
+        ),
+        (
+            GOOD + '[journey]\nintended = ["site", "site"]',
+            "two steps or more in `intended`, each once",
+        ),
+        (
+            GOOD
+            + '[journey]\nintended = [{ touchpoint = "site", within = "7" }, { event = "view" }]',
+            r"intended.0.within='7'",
         ),
         (
             GOOD.replace("[sources.web]", "[events.x]").replace("files =", "#"),

@@ -6,8 +6,10 @@ is counted where the prepared log lives, on the columns that its preparation sto
 that the company has. `notebooks/05_paths.ipynb` is the analysis that this module serves.
 """
 
+from cjkit.paths.conformity import Conformity, measure_conformity
 from cjkit.paths.flow import Flow, measure_flow
 from cjkit.paths.journeys import Journeys, rank_journeys
+from cjkit.paths.loops import Loops, measure_loops
 from cjkit.paths.moves import ENTRY, EXIT, OPEN, Level
 from cjkit.paths.transitions import Transitions, measure_transitions
 
@@ -15,11 +17,15 @@ __all__ = [
     "ENTRY",
     "EXIT",
     "OPEN",
+    "Conformity",
     "Flow",
     "Journeys",
     "Level",
+    "Loops",
     "Transitions",
+    "measure_conformity",
     "measure_flow",
+    "measure_loops",
     "measure_transitions",
     "rank_journeys",
 ]

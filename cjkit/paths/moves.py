@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, get_args
@@ -40,6 +40,8 @@ class Moves:
         How the events are divided.
     without : tuple of str
         Events that are left out, as if they had not been.
+    mark : str or None
+        What each row carries as `mark`, as SQL over the columns of the events.
     """
 
     events: Table
@@ -47,6 +49,7 @@ class Moves:
     gap_us: int
     split: Split | None
     without: tuple[str, ...] = ()
+    mark: str | None = None
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -60,16 +63,29 @@ class Moves:
         `customer_id`, `step_no`, `event`, `next_event`, `occurred_us`, `here`, `next_here`,
         `waited_us` (until the next event; 0 where both fall on one day of unknown hours; missing at
         a customer's last), `measured_us` (the same, missing where it is unknown), `target`
-        (`next_here`, or EXIT where the next event is too late or there is none), `by_value` and
-        `next_by_value`.
+        (`next_here`, or EXIT where the next event is too late or there is none), `by_value`,
+        `next_by_value` and `mark`.
         """
         source = str(self.split.relation if self.split else self.events)
         by_value = ", by_value, next_by_value" if self.split else ""
+        by_value += ", mark" if self.mark else ""
         return f"""(
             select customer_id, step_no, event, next_event, occurred_us, here, next_here, waited_us,
                 measured_us{by_value},
                 case when waited_us <= {self.gap_us} then next_here else {text(EXIT)} end as target
             from ({self._places(source)}) as places)"""
+
+    @property
+    def in_journeys(self) -> str:
+        """The same relation with `ended_us`: the moment of the last event of the row's journey.
+
+        No two journeys of a customer end at one moment, so that it names the journey, too.
+        """
+        return f"""(
+            select *, min(case when waited_us <= {self.gap_us} then null else occurred_us end)
+                over (partition by customer_id order by step_no desc
+                    rows between unbounded preceding and current row) as ended_us
+            from {self.sql} as moves)"""
 
     def _places(self, source: str) -> str:
         """Write the SQL that sets the place and the next one beside each event.
@@ -92,6 +108,8 @@ class Moves:
         if split:
             following = "by_value" if split.kind == "customer" else _following("by_value")
             by_value = f", by_value, {following} as next_by_value"
+        if self.mark:
+            by_value += f", {self.mark} as mark"
         return f"""
             select customer_id, {step_no} as step_no, occurred_us,
                 event, {next_event} as next_event,
@@ -140,6 +158,8 @@ def find_moves(
     gap: str | pd.Timedelta,
     by: str | None,
     without: Collection[str],
+    *,
+    mark: str | None = None,
 ) -> Moves:
     """Check what was asked for, and return the relation of the moves."""
     one_of("level", level, get_args(Level))
@@ -150,7 +170,7 @@ def find_moves(
             if event not in known:
                 raise unknown_name("without: event", event, known)
     split = split_by(events, by) if by is not None else None
-    return Moves(events, level, gap_us, split, tuple(without))
+    return Moves(events, level, gap_us, split, tuple(without), mark)
 
 
 def during(period: Period | None, us: str = "occurred_us") -> str:
@@ -158,10 +178,17 @@ def during(period: Period | None, us: str = "occurred_us") -> str:
     return f"{us} >= {period.start_us} and {us} < {period.end_us}" if period else "1 = 1"
 
 
-def shortened(place: str, kept: list[str]) -> str:
-    """Write the SQL that keeps the places in `kept`, and calls all others `(other)`."""
-    listed = ", ".join(map(text, kept))
-    return f"case when {place} in ({listed}) then {place} else {text(OTHER)} end"
+def shown_place(moves: Moves, place: str, top: int) -> str:
+    """Write the SQL of a place as tables show it: beyond the `top` most frequent, `(other)`."""
+    if len(moves.places) <= top:
+        return place
+    kept = one_of_sql(place, [*moves.places[:top], EXIT])
+    return f"case when {place} is null or {kept} then {place} else {text(OTHER)} end"
+
+
+def one_of_sql(place: str, places: Sequence[str]) -> str:
+    """Write the condition that a place is one of `places`."""
+    return f"{place} in ({', '.join(map(text, places))})"
 
 
 def check_top(top: int) -> None:

@@ -23,7 +23,7 @@ from cjkit.paths.moves import (
     during,
     find_moves,
     refuse_split,
-    shortened,
+    shown_place,
 )
 from cjkit.plots.heat import draw_heat
 from cjkit.privacy import Relation, Totals
@@ -218,8 +218,8 @@ def measure_transitions(
 def _left(moves: Moves, top: int, period: Period | None, *, repeats: bool) -> str:
     """Write the SQL of the events that customers went on from, or ended with."""
     return f"""
-        select {_listed(moves.keys)}{_shown(moves, "here", top)} as origin,
-            {_shown(moves, "target", top)} as target, customer_id,
+        select {_listed(moves.keys)}{shown_place(moves, "here", top)} as origin,
+            {shown_place(moves, "target", top)} as target, customer_id,
             case when target = {text(EXIT)} then null else measured_us end as measured_us
         from {moves.sql} as moves
         where occurred_us <= {moves.known_until_us} and {during(period)}
@@ -233,23 +233,16 @@ def _entered(moves: Moves, top: int, period: Period | None) -> str:
     """
     entered_us = "occurred_us + waited_us"
     return f"""
-        select {_listed(moves.keys)}{text(ENTRY)} as origin, {_shown(moves, "here", top)} as target,
-            customer_id, null as measured_us
+        select {_listed(moves.keys)}{text(ENTRY)} as origin,
+            {shown_place(moves, "here", top)} as target, customer_id, null as measured_us
         from {moves.sql} as moves
         where step_no = 1 and occurred_us <= {moves.known_until_us} and {during(period)}
         union all
         select {_listed(f"next_{key} as {key}" for key in moves.keys)}{text(ENTRY)} as origin,
-            {_shown(moves, "next_here", top)} as target, customer_id, null as measured_us
+            {shown_place(moves, "next_here", top)} as target, customer_id, null as measured_us
         from {moves.sql} as moves
         where waited_us > {moves.gap_us} and {entered_us} <= {moves.known_until_us}
             and {during(period, entered_us)}"""
-
-
-def _shown(moves: Moves, place: str, top: int) -> str:
-    """Write the SQL of a place as the table shows it: the rare ones together."""
-    if len(moves.places) <= top:
-        return place
-    return shortened(place, [*moves.places[:top], EXIT])
 
 
 def _listed(keys: Iterable[str]) -> str:
