@@ -13,7 +13,7 @@ def make_page(cells, language="en", **about):
     python = {"name": "python", "pygments_lexer": "python3"}
     notebook = new_notebook(cells=cells, metadata={"language_info": python, "cjkit": about})
     heading = read_heading("tea", notebook)
-    chapter = read_chapter(heading, notebook, {"path": "/a/secret/folder/file.toml"}, 1.0)
+    chapter = read_chapter(heading, notebook, {"path": "/a/secret/folder/file.toml"}, 1.0, {})
     made_at = datetime.datetime(2026, 4, 1, tzinfo=datetime.UTC)
     edition = Edition(BOTH, ("en", "ja"), "run", made_at, BOTH, BOTH, BOTH, (heading,))
     return write_page(chapter, edition, language)

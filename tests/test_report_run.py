@@ -1,4 +1,5 @@
 import csv
+import dataclasses
 import json
 import os
 import re
@@ -311,7 +312,23 @@ def test_only_runs_what_is_named_and_needed_and_leaves_latest(folder, report):
     }
     assert f"../../{report.folder.name}/index.html" in page(again, "en/index.html")
     japanese = run_report(project, only=["one"], languages=["ja"], output=folder / "reports")
-    assert f"../../{again.folder.name}/index.html" in page(japanese, "ja/index.html")
+    home = page(japanese, "ja/index.html")
+    assert f"../../{again.folder.name}/index.html" in home
+    assert "データは前回と同じです。" in home
+    assert "設定値が変わったため比較していないレポート：one" in home
+
+
+def test_a_target_stands_on_the_card_and_an_unknown_one_is_refused(folder, report):
+    project = read_project(folder / "journey.toml")
+    aimed = dataclasses.replace(
+        project, report=project.report.model_copy(update={"targets": {"customers": 4}})
+    )
+    run = run_report(aimed, only=["one"], languages=["en"], output=folder / "reports")
+    assert "Target 4 <b>✗ missed</b>" in page(run, "en/one.html")
+    assert run.manifest["notebooks"][0]["headlines"][0]["target"] == 4
+    missing = project.report.model_copy(update={"targets": {"custumers": 4}})
+    with pytest.raises(CjkitError, match="Did you mean 'customers'"):
+        run_report(dataclasses.replace(project, report=missing), output=folder / "reports")
 
 
 def test_failures_name_notebook_cell_and_cause_and_keep_the_last_report(folder, report):

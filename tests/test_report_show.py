@@ -292,3 +292,25 @@ def test_a_card_says_how_the_figure_changed(given, words, tone):
 def test_a_card_without_a_figure_before_says_nothing_of_a_change():
     assert "cj-change" not in cards.write_card(figure(value=110), "en")
     assert "cj-change" not in cards.write_card(figure(value=110, previous=0), "en")
+
+
+@pytest.mark.parametrize(
+    ("given", "words", "tone"),
+    [
+        ({"value": 110, "better": "up"}, "Target 100 <b>✓ met", "good"),
+        ({"value": 100, "better": "up"}, "✓ met", "good"),
+        ({"value": 90, "better": "up"}, "✗ missed", "bad"),
+        ({"value": 110, "better": "down"}, "✗ missed", "bad"),
+    ],
+)
+def test_a_card_says_whether_the_target_is_met(given, words, tone):
+    card = cards.write_card(figure(target=100, **given), "en")
+    assert words in card
+    assert f"cj-target cj-change cj-{tone}" in card
+
+
+def test_a_figure_with_no_better_side_or_value_is_not_judged():
+    for given in ({"value": 110}, {"value": None, "better": "up"}):
+        card = cards.write_card(figure(target=100, **given), "ja")
+        assert "目標 100" in card
+        assert "達" not in card

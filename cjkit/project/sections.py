@@ -117,11 +117,16 @@ class StateSection(Declared):
 
 
 class ReportSection(Declared):
-    """`[report]`: which notebooks run, and why others cannot answer for this data."""
+    """`[report]`: which notebooks run, and why others cannot answer for this data.
+
+    `targets` says what headline figures should reach (rates from 0 to 1): `funnel_rate = 0.1`. A
+    figure that is better small should stay at or below its target.
+    """
 
     dir: str = "reports"
     notebooks: tuple[str, ...] = ()
     cannot: Mapping[str, Words] = {}
+    targets: Mapping[str, float] = {}
 
 
 class EngineSection(Declared):

@@ -26,6 +26,7 @@ def write_card(figure: Headline, language: Language) -> str:
         f'<dd class="cj-value">{escape(_value(figure, language))}</dd>',
         _change(figure, language),
         _interval(figure, language),
+        _target(figure, language),
         _note(figure, language),
     ]
     return f'<dl class="cj-card">{"".join(parts)}</dl>'
@@ -115,6 +116,23 @@ def _interval(figure: Headline, language: Language) -> str:
     if figure["n"] is not None:
         parts.append(f"n\u00a0=\u00a0{format_number(figure['n'], language)}")
     return "".join(f'<dd class="cj-range">{escape(part)}</dd>' for part in parts)
+
+
+def _target(figure: Headline, language: Language) -> str:
+    """Say what the figure should reach, and whether it does where one side is better."""
+    target, value = figure.get("target"), figure["value"]
+    if target is None:
+        return ""
+    words = label("target_of", language, target=_write(target, figure["kind"], language))
+    if value is None or figure["better"] is None:
+        return f'<dd class="cj-target">{escape(words)}</dd>'
+    is_met = value >= target if figure["better"] == "up" else value <= target
+    told = label("target_met" if is_met else "target_missed", language)
+    tone, mark = ("good", "✓") if is_met else ("bad", "✗")
+    return (
+        f'<dd class="cj-target cj-change cj-{tone}">{escape(words)} '
+        f"<b>{mark} {escape(told)}</b></dd>"
+    )
 
 
 def _note(figure: Headline, language: Language) -> str:

@@ -36,7 +36,7 @@ BRIEF_FINDINGS = 5
 WIDGET = "application/vnd.jupyter.widget-view+json"
 PAGE_WORDS = (
     *("skip", "code", "print", "contents", "overview", "in_brief", "parameters"),
-    *("other_pages", "key_figures", "reports", "cannot", "past_runs", "about_run"),
+    *("other_pages", "key_figures", "reports", "cannot", "past_runs", "this_run", "about_run"),
 )
 
 Words = Mapping[Language, str]
@@ -134,7 +134,11 @@ def read_heading(name: str, notebook: NotebookNode | None) -> Heading:
 
 
 def read_chapter(
-    heading: Heading, notebook: NotebookNode, parameters: Mapping[str, Any], seconds: float
+    heading: Heading,
+    notebook: NotebookNode,
+    parameters: Mapping[str, Any],
+    seconds: float,
+    targets: Mapping[str, float],
 ) -> Chapter:
     """Collect what an executed notebook recorded: headline figures, findings and tables."""
     outputs = [
@@ -154,7 +158,11 @@ def read_chapter(
         notebook=notebook,
         parameters=parameters,
         seconds=seconds,
-        headlines=tuple(output.data[HEADLINE] for output in outputs if HEADLINE in output.data),
+        headlines=tuple(
+            {**figure, "target": targets.get(figure["key"])}
+            for output in outputs
+            if (figure := output.data.get(HEADLINE))
+        ),
         findings=tuple(Finding(key, words) for key, words in sentences.items()),
         tables=tuple(tables),
     )

@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader
 
-from cjkit.labels import Language, format_number, label
+from cjkit.labels import Language, label
 from cjkit.project import Project
 from cjkit.report.cards import write_card, write_line
+from cjkit.report.changes import Manifest, compare_runs, list_changes, other_parameters
 from cjkit.report.export import (
     TEMPLATES,
     Chapter,
@@ -31,9 +32,6 @@ from cjkit.report.export import (
 )
 
 CARD_FINDINGS = 2
-PAST_RUNS = 20
-
-Manifest = Mapping[str, Any]
 
 
 def write_home(
@@ -45,7 +43,7 @@ def write_home(
     manifest: Manifest,
     past: Sequence[Manifest],
 ) -> str:
-    """Return the overview: headline figures, data quality, every report, and the runs before.
+    """Return the overview: headline figures, what changed, every report, and the runs before.
 
     Parameters
     ----------
@@ -63,6 +61,7 @@ def write_home(
     for link, chapter in zip(page["chapters"], chapters, strict=True):
         link["figures"] = [write_line(figure, language) for figure in chapter.headlines[1:]]
         link["findings"] = shown_findings(chapter, language, most=CARD_FINDINGS)
+    figure_names, runs = compare_runs(manifest, past, language)
     page |= {
         "has_code": False,
         "facts": facts(edition, language),
@@ -76,18 +75,9 @@ def write_home(
             }
             for heading, reason in cannot
         ],
-        "run_heads": [label(word, language) for word in ("page_made", "period", "page_reports")],
-        "runs": [
-            {
-                "name": run["run"],
-                "when": run["made_at"][:16].replace("T", " "),
-                "figures": [
-                    say_in(run["period"], language),
-                    format_number(len(run["notebooks"]), language),
-                ],
-            }
-            for run in past[:PAST_RUNS]
-        ],
+        "changed": _changed(manifest, past, language),
+        "run_heads": [label("page_made", language), label("as_of", language), *figure_names],
+        "runs": runs if past else [],
         "about": _about(manifest, language),
     }
     html = _environment().get_template("home.html.j2").render(page=page)
@@ -141,6 +131,30 @@ def read_runs(home: Path) -> list[dict[str, Any]]:
         if not path.parent.is_symlink():
             found.append(json.loads(path.read_text(encoding="utf-8")))
     return sorted(found, key=lambda manifest: str(manifest["run"]), reverse=True)
+
+
+def _changed(
+    manifest: Manifest, past: Sequence[Manifest], language: Language
+) -> dict[str, Any] | None:
+    """Return what reads otherwise than in the last run, in words; None where this is the first."""
+    if not past:
+        return None
+    last = past[0]
+    same_data = last["data"]["fingerprint"] == manifest["data"]["fingerprint"]
+    titles = {each["name"]: each["title"][language] for each in manifest["notebooks"]}
+    others = [titles[name] for name in other_parameters(manifest, last)]
+    figures = list_changes(manifest, last, language)
+    notes = [label("changed_data_same" if same_data else "changed_data_new", language)]
+    if not figures:
+        notes.append(label("changed_nothing", language))
+    if others:
+        notes.append(label("changed_parameters", language, pages=", ".join(others)))
+    return {
+        "since": label("changed_since", language, when=last["made_at"][:16].replace("T", " ")),
+        "notes": " ".join(notes),
+        "heads": [label(f"changed_{word}", language) for word in ("figure", "before", "now")],
+        "figures": figures,
+    }
 
 
 def _about(manifest: Manifest, language: Language) -> Facts:

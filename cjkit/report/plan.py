@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import datetime
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from nbformat import NotebookNode
 
 import cjkit
 from cjkit.checks import CjkitError, unknown_name
+from cjkit.labels import label
 from cjkit.project import Project
 from cjkit.report.export import Heading, Words, read_heading
 
@@ -82,8 +84,8 @@ def plan_notebooks(
     Raises
     ------
     CjkitError
-        When a notebook, a parameter or a need is unknown, a value has the wrong type, or notebooks
-        need each other in a circle.
+        When a notebook, a parameter, a need or the figure of a target is unknown, a value has the
+        wrong type, or notebooks need each other in a circle.
     """
     files = notebook_files(project)
     for name in only:
@@ -93,6 +95,7 @@ def plan_notebooks(
         if name not in files:
             raise unknown_name("notebook", name, files, where="this project's report")
     read = {name: _read_notebook(path) for name, path in files.items()}
+    _check_targets(project, read.values())
     needs = {
         name: tuple(notebook.metadata.get("cjkit", {}).get("needs", []))
         for name, notebook in read.items()
@@ -112,6 +115,21 @@ def plan_notebooks(
         )
         for name in order
     ]
+
+
+def _check_targets(project: Project, notebooks: Iterable[NotebookNode]) -> None:
+    """Raise CjkitError where a target is for a figure that no notebook of the project records."""
+    named = {
+        name
+        for notebook in notebooks
+        for cell in notebook.cells
+        if cell.cell_type == "code" and "headline(" in cell.source
+        for name in re.findall(r'"(\w+)"', cell.source)
+    }
+    for key in project.report.targets:
+        if key not in named:
+            figures = {name for name in named if label(name, "en") != name}
+            raise unknown_name("report.targets", key, figures, where="the headline figures")
 
 
 def unanswered(project: Project) -> list[tuple[Heading, Words]]:

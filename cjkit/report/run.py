@@ -148,7 +148,7 @@ def run_report(
         kernels = Kernels(scratch, environment)
 
         def work(planned: Planned) -> Chapter:
-            chapter = _run_one(planned, kernels, cell_timeout)
+            chapter = _run_one(planned, kernels, cell_timeout, project.report.targets)
             _write_chapter(chapter, edition, staged)
             return chapter
 
@@ -247,7 +247,9 @@ def _days(period: Period, languages: Sequence[Language]) -> Words:
     }
 
 
-def _run_one(planned: Planned, kernels: Kernels, cell_timeout: float) -> Chapter:
+def _run_one(
+    planned: Planned, kernels: Kernels, cell_timeout: float, targets: Mapping[str, float]
+) -> Chapter:
     """Execute a notebook and collect what it recorded."""
     start = time.monotonic()
     executed = execute(
@@ -258,7 +260,7 @@ def _run_one(planned: Planned, kernels: Kernels, cell_timeout: float) -> Chapter
         cell_timeout=cell_timeout,
     )
     seconds = time.monotonic() - start
-    return read_chapter(planned.heading, executed, planned.parameters, seconds)
+    return read_chapter(planned.heading, executed, planned.parameters, seconds, targets)
 
 
 def _run_all(
