@@ -2,6 +2,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from cjkit.checks import CjkitError
 from cjkit.engine import DuckDB
@@ -353,51 +354,66 @@ def test_drop_offs_agree_with_walking_every_journey(rng, without):
             assert row.lost_revenue == pytest.approx(row.excess_rate * people * worth)
 
 
-def slow_loops(log, again, quiet, without=()):
-    """Follow each person's matters: who had to come again, and who never came back."""
+def slow_matters(log, again, quiet, without=()):
+    """Follow each person's matters: who came again, who was served late, who never came back."""
     last = log["occurred_us"].max()
     found = {}
     log = log.assign(event_id=range(len(log))).sort_values(["occurred_us", "event_id"])
+    begins = set(log.loc[log["direction"] == "outbound", "touchpoint"])
     log = log[~log["event"].isin(without)]
     for _, own in log.groupby("customer_id"):
         asked = own[own["ref_id"].notna() & own["stage"].isin(STAGES)]
-        is_sign = own["ref_id"].isna() | own["event"].eq("buy")
+        late = own[own["occurred_us"] > own["valid_until_us"]]
+        is_sign = own["ref_id"].isna() & ~own["touchpoint"].isin(begins) | own["event"].eq("buy")
         seen = own.loc[is_sign, "occurred_us"].max()
         for place, there in asked.groupby(["stage", "touchpoint"]):
             matters = [
-                (times.min(), ref_id, event, times)
-                for (ref_id, event), times in there.groupby(["ref_id", "event"])["occurred_us"]
+                (rows["occurred_us"].min(), ref_id, event, rows)
+                for (ref_id, event), rows in there.groupby(["ref_id", "event"])
             ]
-            times = min(matters, key=lambda matter: matter[:3])[3]
+            _, ref_id, _, rows = min(matters, key=lambda matter: matter[:3])
+            times = rows["occurred_us"]
             if times.max() > last - quiet * HOUR_US:
                 continue
-            came_again = bool((times.diff() <= again * HOUR_US).any())
+            is_late = bool(late["ref_id"].eq(ref_id).any())
+            symptoms = [
+                ("late_loop" if is_late else "loop", bool((times.diff() <= again * HOUR_US).any()))
+            ]
+            due = rows["valid_until_us"].notna()
+            if due.any():
+                symptoms.append(("delay", bool((times > rows["valid_until_us"])[due].any())))
             is_gone = not seen - times.max() > again * HOUR_US
-            people, gone = found.get((*place, came_again), (0, 0))
-            found[*place, came_again] = people + 1, gone + is_gone
+            for symptom in symptoms:
+                people, gone = found.get((*place, *symptom), (0, 0))
+                found[*place, *symptom] = people + 1, gone + is_gone
     return found
 
 
 @pytest.mark.parametrize("without", [(), ("a",)])
-def test_loops_agree_with_following_every_matter(rng, without):
-    judged = 0
-    for _ in range(10):
+def test_matters_agree_with_following_each(rng, without):
+    judged = dict.fromkeys(["loop", "late_loop", "delay"], 0)
+    for _ in range(15):
         log, again, quiet = random_log(rng), int(rng.integers(1, 30)), int(rng.integers(0, 30))
+        is_begun = log["touchpoint"].eq("z") & (rng.random(len(log)) < 0.1)
+        log["direction"] = is_begun.map({True: "outbound"})
+        due = log["occurred_us"] + rng.integers(-5, 15, len(log)) * HOUR_US
+        log["valid_until_us"] = due.where(rng.random(len(log)) < 0.3).astype("Int64")
         events = prepare_events(DuckDB(threads=1), log)
         options = {"conversion": "buy", "fewest": 1, "without": without}
         table = rank_pain_points(
             events, stages=STAGES, again=f"{again}h", quiet=f"{quiet}h", **options
         ).table
-        slow = slow_loops(log, again, quiet, without)
+        slow = slow_matters(log, again, quiet, without)
         found = {
-            (row.stage, row.touchpoint): (row.people, row.affected) for row in table.itertuples()
+            (row.stage, row.touchpoint, row.symptom): (row.people, row.affected)
+            for row in table.itertuples()
         }
-        assert found == {place[:2]: counts for place, counts in slow.items() if place[2]}
+        assert found == {place[:3]: counts for place, counts in slow.items() if place[3]}
         for row in table.dropna(subset="other_rate").itertuples():
-            once, gone = slow[row.stage, row.touchpoint, False]
-            assert row.other_rate == gone / once
-            judged += 1
-    assert judged > 3
+            others, gone = slow[row.stage, row.touchpoint, row.symptom, False]
+            assert row.other_rate == gone / others
+            judged[row.symptom] += 1
+    assert all(judged.values())
 
 
 def test_who_must_come_again_and_never_comes_back_is_in_a_loop(event_log):
@@ -433,48 +449,91 @@ def test_pain_points_of_each_segment_are_compared_within_it(event_log):
     assert one.loc["phone", "other_rate"] == other
 
 
+SEEN = ("stage", "channel", "device")
+
+
 def slow_moments(log, within):
-    """Count people by touchpoint, experience and conversions before, one by one."""
+    """Look at each person's first experience at each touchpoint, and at all that came before it."""
     last = log["occurred_us"].max()
-    found = {}
     rank = {"good": 1, "bad": 0}
-    for _, own in log.groupby("customer_id"):
+    found = []
+    for _, own in log.sort_values("occurred_us", kind="stable").groupby("customer_id"):
         bought = own.loc[own["event"] == "buy", "occurred_us"]
-        felt = own[own["outcome"].isin(rank) & (own["occurred_us"] <= last - within * HOUR_US)]
-        felt = felt.assign(is_good=felt["outcome"].map(rank)).sort_values(
-            ["occurred_us", "is_good"]
-        )
+        rows = own.assign(is_good=own["outcome"].map(rank), place=range(len(own)))
+        felt = rows.dropna(subset=["is_good", "touchpoint"])
+        felt = felt[felt["occurred_us"] <= last - within * HOUR_US]
         for touchpoint, there in felt.groupby("touchpoint"):
-            at, is_good = there.iloc[0][["occurred_us", "is_good"]]
-            before = min(int((bought <= at).sum()), 4)
+            one = there.sort_values(["occurred_us", "is_good"], kind="stable").iloc[0]
+            at = one["occurred_us"]
+            # Of one moment, conversions stand first.
+            is_before = (rows["occurred_us"] < at) | rows["occurred_us"].eq(at) & (
+                rows["event"].eq("buy") | ~(one["event"] == "buy") & (rows["place"] < one["place"])
+            )
+            if one["event"] == "buy":
+                is_before &= rows["place"] < one["place"]
+            before = rows[is_before]
+            earlier = before.dropna(subset="is_good")
+            latest = earlier[earlier["occurred_us"] == earlier["occurred_us"].max()]
+            latest = latest[latest["occurred_us"] < at]
             later = bought[bought > at]
-            goes_on = len(later) > 0 and later.min() - at <= within * HOUR_US
-            people, on = found.get((touchpoint, is_good, before), (0, 0))
-            found[touchpoint, is_good, before] = people + 1, on + goes_on
-    return found
+            found.append(
+                {
+                    "touchpoint": touchpoint,
+                    "is_good": one["is_good"],
+                    "goes_on": len(later) > 0 and later.min() - at <= within * HOUR_US,
+                    "conversions": min(int(before["event"].eq("buy").sum()), 4),
+                    "activity": np.searchsorted([1, 3, 6, 11, 21, 51], len(before), "right"),
+                    "felt": latest["is_good"].max(),
+                }
+                | {
+                    name: (list(before.sort_values("place")[name].dropna()) or [None])[-1]
+                    for name in SEEN
+                }
+            )
+    return pd.DataFrame(found)
+
+
+def slow_difference(rows):
+    """Fit one row a person, with errors HC3 as the textbook writes them; half the interval, too."""
+    design = [np.ones(len(rows))]
+    for name in ("conversions", "activity", "felt", *SEEN):
+        values = rows[name].astype(object).fillna("none").astype(str)
+        rare = values.map(values.value_counts()) < 10
+        values = values.where(~rare, "rare")
+        design += [values.eq(value).astype(float) for value in sorted(set(values))[1:]]
+    x = np.column_stack([*design, rows["is_good"]])
+    y = rows["goes_on"].to_numpy(dtype=float)
+    inverse = np.linalg.pinv(x.T @ x)
+    rest = y - x @ (inverse @ (x.T @ y))
+    leverage = np.einsum("ij,jk,ik->i", x, inverse, x)
+    meat = x.T @ (x * ((rest / np.maximum(1 - leverage, 1e-6)) ** 2)[:, None])
+    error = np.sqrt((inverse @ meat @ inverse)[-1, -1])
+    degrees = len(y) - np.linalg.matrix_rank(x)
+    return (inverse @ (x.T @ y))[-1], stats.t.ppf(0.975, degrees) * error
 
 
 def test_moments_agree_with_looking_at_every_person(rng):
-    for _ in range(15):
-        log, within = random_log(rng, 400), int(rng.integers(1, 30))
+    compared = 0
+    for _ in range(4):
+        log, within = random_log(rng, 500), int(rng.integers(5, 20))
+        log["customer_id"] = [f"c{number}" for number in rng.integers(0, 80, len(log))]
+        log["channel"] = rng.choice(["x", "y", None], len(log))
         events = prepare_events(DuckDB(threads=1), log)
         whole = hours(0, 99)
         found = rank_moments(events, conversion="buy", within=f"{within}h", fewest=1, period=whole)
         slow = slow_moments(log, within)
         for row in found.table.itertuples():
-            strata = {
-                before: [slow.get((row.touchpoint, good, before), (0, 0)) for good in (1, 0)]
-                for before in range(5)
-            }
-            good, bad = (sum(s[side][0] for s in strata.values()) for side in (0, 1))
-            assert (row.good, row.bad) == (good, bad)
-            shared = [s for s in strata.values() if s[0][0] and s[1][0]]
-            weights = [1 / (1 / s[0][0] + 1 / s[1][0]) for s in shared]
-            gaps = [s[0][1] / s[0][0] - s[1][1] / s[1][0] for s in shared]
-            if shared:
-                assert row.rate_gap == pytest.approx(np.average(gaps, weights=weights))
-            else:
-                assert pd.isna(row.rate_gap)
+            own = slow[slow["touchpoint"] == row.touchpoint]
+            sides = [own[own["is_good"] == side] for side in (1, 0)]
+            assert [row.good, row.bad] == [len(side) for side in sides]
+            went = [int(side["goes_on"].sum()) for side in sides]
+            assert [row.good_went_on, row.bad_went_on] == went
+            if pd.notna(row.rate_gap_low) and row.rate_gap_low > -1 and row.rate_gap_high < 1:
+                gap, half = slow_difference(own)
+                limits = [row.rate_gap, row.rate_gap_low, row.rate_gap_high]
+                assert limits == pytest.approx([gap, gap - half, gap + half])
+                compared += 1
+    assert compared > 5
 
 
 def consulted(rng, people=1500, gain=0.0):
@@ -502,6 +561,45 @@ def test_like_is_compared_with_like(rng):
         adjusted.append(row["rate_gap_low"] <= 0 <= row["rate_gap_high"])
     assert np.mean(naive) > 0.1
     assert sum(adjusted) >= 10
+
+
+def helped(rng, people=900, gain=0.25):
+    """Make people of whom those with a phone, of one channel, and without orders fare worse anyway.
+
+    They look first; then how it goes at three desks changes nothing, and at one it changes much.
+    """
+    weak = rng.random((people, 3)) < 0.5
+    rows = []
+    for number, (has_phone, is_social, is_new) in enumerate(weak):
+        who, buys = f"c{number}", 0.75 - 0.2 * (has_phone + int(is_social) + is_new)
+        device = "phone" if has_phone else "desktop"
+        channel = "social" if is_social else "search"
+        rows.append((who, "look" if is_new else "buy", "site", channel, device, None, 0))
+        for hour, desk in enumerate(("null 1", "null 2", "null 3", "planted"), 10):
+            is_good = rng.random() < buys
+            rows.append((who, "ask", desk, None, None, "good" if is_good else "bad", hour))
+        if rng.random() < buys * (1 - gain) + gain * is_good:
+            rows.append((who, "buy", None, None, None, None, 20))
+    rows.append(("zoe", "look", None, None, None, None, 999))
+    columns = ["customer_id", "event", "touchpoint", "channel", "device", "outcome", "hour"]
+    log = pd.DataFrame(rows, columns=columns)
+    log["occurred_us"] = START_US + log.pop("hour") * HOUR_US
+    return prepare_events(DuckDB(threads=1), log)
+
+
+@pytest.mark.parametrize("rounds", [4, pytest.param(60, marks=pytest.mark.long)])
+def test_what_is_planted_is_found_and_what_only_goes_along_is_not(rng, rounds):
+    planted = false = naive = 0
+    for _ in range(rounds):
+        table = rank_moments(helped(rng), conversion="buy", within="50h").table
+        table = table.set_index("touchpoint")
+        planted += table.loc["planted", "is_moment"]
+        nulls = table[table.index.str.startswith("null")]
+        false += nulls["is_moment"].sum()
+        naive += (nulls["good_rate"] - nulls["bad_rate"] > 0.05).sum()
+    assert planted == rounds
+    assert naive > 2 * rounds
+    assert false <= 0.1 * (planted + false)
 
 
 def test_the_interval_covers_a_true_difference(rng):

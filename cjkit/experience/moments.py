@@ -12,29 +12,32 @@ from matplotlib.axes import Axes
 from scipy import stats
 
 from cjkit.checks import CjkitError, microseconds, parse_duration, unknown_name
-from cjkit.engine import Table, text
+from cjkit.engine import Table
 from cjkit.events import PURCHASE, Period
 from cjkit.experience.asking import (
     divide,
     during,
     groups_add_up,
     last_us,
-    listed,
     name_groups,
     refuse_split,
 )
-from cjkit.experience.emotion import emotion_sql
+from cjkit.experience.experiences import (
+    BEFORE,
+    experiences_sql,
+    find_levels,
+    levels_sql,
+    lived_sql,
+)
 from cjkit.labels import Language, display_name, format_number, format_percent, label
 from cjkit.plots.rates import draw_rates
 from cjkit.privacy import Equation, Relation, Rest
-from cjkit.statistics import benjamini_hochberg
+from cjkit.statistics import adjusted_difference, benjamini_hochberg
 
 GOOD_OUTCOMES = ("good", "resolved", "solved", "success", "completed", "answered", "planned")
 BAD_OUTCOMES = ("bad", "unresolved", "unsolved", "failure", "failed", "abandoned", "no_result")
 
 FALSE_DISCOVERIES = 0.05
-_GOOD, _LOW = 0.5, -0.5
-_MOST_BEFORE = 4
 _FEWEST_OUTCOMES = 10
 _DRAWN = 12
 
@@ -57,8 +60,8 @@ class Moments:
         `touchpoint`, `people` (with a good or a bad experience there), `good` and `bad` (people),
         `good_went_on` and `bad_went_on` (those of each who convert afterwards), `good_rate` and
         `bad_rate` (their shares, 0 to 1), `rate_gap`
-        (good less bad among people with equally many conversions before, -1 to 1) with
-        `rate_gap_low` and `rate_gap_high`, `p_value` (adjusted after Benjamini and Hochberg;
+        (good less bad among people alike in what came before, -1 to 1) with `rate_gap_low` and
+        `rate_gap_high` (95%), `p_value` (adjusted after Benjamini and Hochberg;
         missing where too few people), `at_stake` (`rate_gap` x people with a bad experience) and
         `is_moment`. Moments of truth first, the one with the largest sure difference at the top.
     conversion : str
@@ -70,7 +73,7 @@ class Moments:
     by : str or None
         The column that the counts are split by.
     sql : tuple of str
-        The statement that made the counts.
+        The statements that made the counts, in order.
     method : str
         What follows the counts.
     """
@@ -81,7 +84,7 @@ class Moments:
     fewest: int
     by: str | None
     sql: tuple[str, ...]
-    method: str = "Mantel-Haenszel risk difference over the number of conversions before"
+    method: str = "least squares on the experience and what came before, errors HC3"
 
     counts: ClassVar[dict[str, tuple[str, ...]]] = dict.fromkeys(_COUNTS, _RESTS)
     formats: ClassVar[dict[str, str]] = {"rate_gap": "rate", "p_value": "number"}
@@ -157,10 +160,14 @@ def rank_moments(
     Each person's first one at a touchpoint counts. They go on when `conversion` follows within
     `within`; only experiences at least that long before the log's last event count.
 
-    The difference is taken among people with equally many conversions before (0, 1, 2, 3, 4 or
-    more), so that loyal customers are compared with loyal ones. A touchpoint is a moment of truth
-    when it is above 0 with a false discovery rate of 5% over all touchpoints, and at least ten
-    people went on and ten did not. Other causes are not ruled out: read it as an association.
+    The difference is taken among people alike in what came before (least squares on the levels of
+    each, so that loyal customers are compared with loyal ones): how many conversions (0 to 4 or
+    more) and events (none, and classes from 1, 3, 6, 11, 21 and 51 on) they had; the stage, channel
+    and device that they were last seen in (the seven most frequent, all others, none); and whether
+    their last experience was good or bad (unknown where it was at the same moment). A touchpoint is
+    a moment of truth when the difference is above 0 with a false discovery rate of 5% over all
+    touchpoints, and at least ten people went on and ten did not. Other causes are not ruled out:
+    read it as an association.
 
     Parameters
     ----------
@@ -192,8 +199,8 @@ def rank_moments(
 
     Notes
     -----
-    Risk difference of Mantel and Haenszel with the variance of Sato, Greenland and Robins (Sato
-    1989, Biometrics 45, 1323-1324), which holds for few large strata as for many small ones.
+    One row a person and touchpoint: the errors (`statistics.adjusted_difference`) need not allow
+    for people who come again.
     """
     within_us = microseconds(within, name="within")
     if conversion not in (known := events.values("event")):
@@ -202,121 +209,48 @@ def rank_moments(
     if split is not None and split.kind == "event":
         raise CjkitError(f"by={by!r} is a column of events: name one of customers here.")
     answers = divide(feedback, by)[1] if feedback is not None else None
-    lived = _experiences(relation, answers, keys, conversion, good, bad)
-    sql = _counted(lived, keys, within_us, last_us(events) - within_us, period)
+    first = f"at_us <= {last_us(events) - within_us} and {during(period, 'at_us')}"
+    levels = find_levels(events)
+    lived = lived_sql(relation, answers, keys, conversion, (good, bad), levels)
+    sql = experiences_sql(lived, keys, within_us, first)
     found = events.engine.query(sql)
     table = name_groups(_tidy(found, list(keys), fewest), split)
-    return Moments(table, conversion, parse_duration(within, name="within"), fewest, by, (sql,))
-
-
-def _experiences(
-    events: str,
-    answers: str | None,
-    keys: tuple[str, ...],
-    conversion: str,
-    good: Collection[str],
-    bad: Collection[str],
-) -> str:
-    """Write the SQL of everybody's experiences, good and bad, and conversions."""
-    outcomes = (
-        f"case when outcome in ({_texts(good)}) then 1 when outcome in ({_texts(bad)}) then 0 end"
+    return Moments(
+        table,
+        conversion,
+        parse_duration(within, name="within"),
+        fewest,
+        by,
+        (levels_sql(events), sql),
     )
-    sql = f"""
-        select {listed(keys)}customer_id, touchpoint, occurred_us as at_us, {outcomes} as is_good,
-            0 as is_conversion
-        from {events} as events where outcome is not null
-        union all
-        select {listed(keys)}customer_id, null as touchpoint, occurred_us as at_us,
-            null as is_good, 1 as is_conversion
-        from {events} as events where event = {text(conversion)}"""
-    if answers is None:
-        return sql
-    return f"""{sql}
-        union all
-        select {listed(keys)}customer_id, touchpoint, given_us as at_us,
-            case when metric = 'nps' and score is not null
-                then case when score >= 9 then 1 when score <= 6 then 0 end
-                when felt >= {_GOOD} then 1 when felt <= {_LOW} then 0 end as is_good,
-            0 as is_conversion
-        from (select *, {emotion_sql()} as felt from {answers} as feedback) as felt
-        where customer_id is not null"""
-
-
-def _counted(
-    lived: str, keys: tuple[str, ...], within_us: int, known_until: int, period: Period | None
-) -> str:
-    """Write the SQL that counts people by touchpoint, experience and conversions before.
-
-    One pass back in time holds each row's next conversion, and one forward the number before it. A
-    conversion at the very moment of an experience comes before it; of a good and a bad one at the
-    same moment the bad one counts.
-    """
-    forward = "partition by customer_id order by at_us, is_conversion desc"
-    back = "partition by customer_id order by at_us desc, is_conversion"
-    before = "rows between unbounded preceding and 1 preceding"
-    person = f"{listed(keys)}customer_id, touchpoint"
-    return f"""
-        select {listed(keys)}touchpoint, is_good, before_count, count(*) as people,
-            sum(goes_on) as went_on
-        from (
-            select {person}, min(is_good) as is_good,
-                max(least(coalesce(before_count, 0), {_MOST_BEFORE})) as before_count,
-                max(case when next_us - at_us <= {within_us} then 1 else 0 end) as goes_on
-            from (
-                select *, min(at_us) over (partition by customer_id, touchpoint) as first_us
-                from (
-                    select *, sum(is_conversion) over ({forward} {before}) as before_count,
-                        min(case when is_conversion = 1 then at_us end) over ({back} {before})
-                            as next_us
-                    from ({lived}) as lived) as timed
-                where is_good is not null and touchpoint is not null and at_us <= {known_until}
-                    and {during(period, "at_us")}) as experiences
-            where at_us = first_us group by {person}) as people
-        group by {listed(keys)}touchpoint, is_good, before_count"""
-
-
-def _texts(values: Collection[str]) -> str:
-    return ", ".join(map(text, values)) or "null"
 
 
 def _tidy(found: pd.DataFrame, keys: list[str], fewest: int) -> pd.DataFrame:
-    """Compare good with bad at each touchpoint, within equally many conversions before."""
+    """Compare good with bad at each touchpoint, among people alike in what came before."""
     own = [*keys, "touchpoint"]
-    wide = (
-        found.astype({"people": "float64", "went_on": "float64"})
-        .pivot(index=[*own, "before_count"], columns="is_good", values=["people", "went_on"])
-        .reindex(columns=pd.MultiIndex.from_product([["people", "went_on"], [0, 1]]))
-        .fillna(0.0)
+    found = found.astype({"people": "float64", "went_on": "float64"})
+    sides = found.pivot_table(["people", "went_on"], own, "is_good", "sum", fill_value=0.0)
+    sides = sides.reindex(
+        columns=pd.MultiIndex.from_product([["people", "went_on"], [1, 0]]), fill_value=0.0
     )
-    n1, n0 = wide["people", 1], wide["people", 0]
-    y1, y0 = wide["went_on", 1], wide["went_on", 0]
-    whole = n1 + n0
-    sums = pd.DataFrame(
-        {
-            "good": n1,
-            "bad": n0,
-            "good_went_on": y1,
-            "bad_went_on": y0,
-            "weighted": (y1 * n0 - y0 * n1) / whole,
-            "weight": n1 * n0 / whole,
-            "p": (n1**2 * y0 - n0**2 * y1 + n1 * n0 * (n0 - n1) / 2) / whole**2,
-            "q": (y1 * (n0 - y0) + y0 * (n1 - y1)) / (2 * whole),
-        }
-    )
-    table = sums.groupby(level=own).sum().reset_index()
+    sides.columns = pd.Index(_COUNTS[1:])
+    table = sides.reset_index()
     table["people"] = table["good"] + table["bad"]
     for kind in ("good", "bad"):
         table[f"{kind}_rate"] = table[f"{kind}_went_on"] / table[kind].where(table[kind] > 0)
-    weight = table["weight"].where(table["weight"] > 0)
-    table["rate_gap"] = table["weighted"] / weight
-    error = np.sqrt((table["rate_gap"] * table["p"] + table["q"]).clip(lower=0)) / weight
-    half = stats.norm.ppf(0.975) * error
+    gaps = [
+        adjusted_difference(rows["went_on"], rows["people"], rows["is_good"], rows[[*BEFORE]])
+        for _, rows in found.groupby(own)
+    ]
+    table["rate_gap"], error, degrees = np.array(gaps, dtype=float).reshape(-1, 3).T
+    half = stats.t.ppf(0.975, degrees) * error
     table["rate_gap_low"] = (table["rate_gap"] - half).clip(lower=-1)
     table["rate_gap_high"] = (table["rate_gap"] + half).clip(upper=1)
     went = table["good_went_on"] + table["bad_went_on"]
     enough = (table[["good", "bad"]].min(axis=1) >= fewest) & (error > 0)
     enough &= (went >= _FEWEST_OUTCOMES) & (table["people"] - went >= _FEWEST_OUTCOMES)
-    p_values = pd.Series(2 * stats.norm.sf(np.abs(table["rate_gap"] / error)), table.index)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        p_values = pd.Series(2 * stats.t.sf(np.abs(table["rate_gap"] / error), degrees))
     table["p_value"] = benjamini_hochberg(p_values.where(enough))
     table["at_stake"] = table["rate_gap"] * table["bad"]
     table["is_moment"] = (table["p_value"] <= FALSE_DISCOVERIES) & (table["rate_gap"] > 0)

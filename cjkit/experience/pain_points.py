@@ -21,7 +21,7 @@ from cjkit.experience.asking import (
     name_groups,
     refuse_split,
 )
-from cjkit.experience.symptoms import drop_offs_sql, loops_sql, low_scores_sql
+from cjkit.experience.symptoms import drop_offs_sql, low_scores_sql, matters_sql
 from cjkit.labels import Language, display_name, format_number, format_percent, label
 from cjkit.plots.rates import draw_rates
 from cjkit.privacy import Relation, Rest, Totals
@@ -32,7 +32,8 @@ from cjkit.statistics import (
     wilson_interval,
 )
 
-DROP_OFF, LOOP, LOW_SCORE = "drop_off", "loop", "low_score"
+DROP_OFF, LOW_SCORE = "drop_off", "low_score"
+DELAY, LOOP, LATE_LOOP = "delay", "loop", "late_loop"
 
 FALSE_DISCOVERIES = 0.05
 LEAST = 0.02
@@ -54,9 +55,10 @@ class PainPoints:
     Attributes
     ----------
     table : DataFrame, one row for each touchpoint, stage and symptom (and group, and value of `by`)
-        `stage`, `touchpoint`, `symptom` ('drop_off', 'loop' or 'low_score'), `group` (of `across`,
-        for drop-offs; else missing), `people` (for a drop-off those who were there, for a loop
-        those who had to come again, for a low score the answers), `affected` (count),
+        `stage`, `touchpoint`, `symptom` ('drop_off', 'delay', 'loop', 'late_loop' or 'low_score'),
+        `group` (of `across`, for drop-offs; else missing), `people` (for a drop-off those who were
+        there, for a delay those who were served late, for a loop those who had to come again, for
+        a low score the answers), `affected` (count),
         `affected_rate` (0 to 1) with `affected_rate_low` and `affected_rate_high` (Wilson),
         `other_rate` of what it is compared with, `excess_rate` (the difference, -1 to 1) with
         `excess_rate_low` and `excess_rate_high` (Newcombe), `p_value` (adjusted after Benjamini and
@@ -186,9 +188,17 @@ def rank_pain_points(
 
     *Loop*: somebody comes about one matter (`ref_id`) and has to come again, for the same event at
     the same touchpoint within `again` of the time before. Of those people, the ones who never
-    come back, compared with those who came once: nothing of them follows from `again` after the
-    last time on, but what happens about a matter that they had begun, such as its delivery. Each
-    person's first matter there counts, if it ended at least `quiet` before the log's last event.
+    come back, compared with those who came once. A *late loop* is one about a matter of which
+    something came after its deadline (`valid_until_at`); it is compared with those who came once
+    about a matter that was late as well. *Delay*: of the people for whom an event at the touchpoint
+    came after its own deadline, the ones who never come back, compared with those for whom it came
+    in time.
+
+    Somebody never comes back if nothing of them follows from `again` after the last time on, but
+    what happens about a matter that they had begun, such as its delivery, or at a touchpoint where
+    the company itself begins (it has events of direction 'outbound'), such as to open a
+    newsletter. Each person's first matter at a touchpoint counts, if it ended there at least
+    `quiet` before the log's last event.
 
     *Low score*: of the answers about the touchpoint, NPS of 0 to 6, and the lowest quarter of any
     other scale (1 and 2 of 5), compared with the other touchpoints of the stage together.
@@ -263,16 +273,19 @@ def rank_pain_points(
         statements[DROP_OFF] = drop_offs_sql(
             own, stages, conversion, silence_us, (*keys, "group_value"), ended
         )
-    own = acts(events, relation, keys, without, ["ref_id"])
+    own = acts(events, relation, keys, without, ["ref_id", "valid_until_us"])
     known = f"ended_us <= {last - quiet_us} and {during(period, 'ended_us')}"
-    statements[LOOP] = loops_sql(own, stages, conversion, again_us, keys, known)
+    statements[LOOP] = matters_sql(own, events, stages, conversion, again_us, keys, known)
     if feedback is not None:
         answers = divide(feedback, by)[1]
         statements[LOW_SCORE] = low_scores_sql(answers, stages, stage_of, keys, period)
-    found = [
-        events.engine.query(sql).assign(symptom=symptom) for symptom, sql in statements.items()
-    ]
-    rows = pd.concat(found).sort_values([*keys, "stage_no", "touchpoint"], ignore_index=True)
+    found = {
+        symptom: events.engine.query(sql).assign(symptom=symptom, is_judged=True)
+        for symptom, sql in statements.items()
+    }
+    found[LOOP] = _matters(found[LOOP], [*keys, "stage_no", "touchpoint"])
+    rows = pd.concat(found.values())
+    rows = rows.sort_values([*keys, "stage_no", "touchpoint"], ignore_index=True)
     table = _compare(rows, list(keys), fewest)
     table["stage"] = table["stage_no"].map(dict(enumerate(stages, 1)))
     columns = ["stage", "touchpoint", "symptom", "group", *PainPoints.counts, *_RESTS]
@@ -286,15 +299,25 @@ def rank_pain_points(
     )
 
 
+def _matters(found: pd.DataFrame, place: list[str]) -> pd.DataFrame:
+    """Return those who had to come again, or were served late, each beside those who were not."""
+    counts = ["people", "affected"]
+    loops = found.groupby([*place, "is_late_matter", "came_again"], as_index=False)[counts].sum()
+    loops["symptom"] = loops["is_late_matter"].map({0: LOOP, 1: LATE_LOOP})
+    loops["is_judged"] = loops["came_again"].eq(1)
+    delays = found.dropna(subset="is_late").groupby([*place, "is_late"], as_index=False)
+    delays = delays[counts].sum().assign(symptom=DELAY)
+    delays["is_judged"] = delays["is_late"].eq(1)
+    return pd.concat([loops, delays])[[*place, "symptom", "is_judged", *counts]]
+
+
 def _compare(found: pd.DataFrame, keys: list[str], fewest: int) -> pd.DataFrame:
     """Compare each row with what is usual there, and rank the rows."""
-    table = found.reindex(
-        columns=[*found.columns, *({"group_value", "came_again", "brought"} - {*found})]
-    )
+    table = found.reindex(columns=[*found.columns, *({"group_value", "brought"} - {*found})])
     table = table.rename(columns={"group_value": "group"})
     numbers = {"people": "float64", "affected": "float64", "brought": "float64"}
     table = table.astype(numbers)
-    # What a row is compared with: other groups, the other touchpoints, or who came once.
+    # What a row is compared with: other groups, the other touchpoints, or who had no trouble.
     alike = [*keys, "symptom", "stage_no", "beside"]
     table["beside"] = table["touchpoint"].where(table["symptom"] != LOW_SCORE, "")
     beside = table.groupby(alike, dropna=False)
@@ -308,9 +331,8 @@ def _compare(found: pd.DataFrame, keys: list[str], fewest: int) -> pd.DataFrame:
     table["other_rate"] = other_affected / other_people.where(other_people > 0)
     table["excess_rate"] = table["affected_rate"] - table["other_rate"]
     table["excess_rate_low"], table["excess_rate_high"] = newcombe_interval(*sides)
-    # Those who came once are what the others are compared with, and no row of their own.
-    is_judged = ~(table["symptom"].eq(LOOP) & table["came_again"].eq(0))
-    enough = (table["people"] >= fewest) & (other_people >= fewest) & is_judged
+    # Who had no trouble is what the others are compared with, and no row of its own.
+    enough = (table["people"] >= fewest) & (other_people >= fewest) & table["is_judged"]
     table["p_value"] = benjamini_hochberg(pd.Series(difference_p_value(*sides)).where(enough))
     table["excess_people"] = table["excess_rate"] * table["people"]
     went_on = (table["people"] - table["affected"]).where(lambda number: number > 0)
@@ -319,7 +341,7 @@ def _compare(found: pd.DataFrame, keys: list[str], fewest: int) -> pd.DataFrame:
         table["excess_rate_low"] >= LEAST
     )
     table["sure"] = table["excess_rate_low"] * table["people"]
-    table = table[is_judged].astype({"people": "int64", "affected": "int64"})
+    table = table[table["is_judged"]].astype({"people": "int64", "affected": "int64"})
     return table.sort_values(
         ["is_pain_point", "sure", "touchpoint", "group"],
         ascending=[False, False, True, True],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from cjkit.engine import text
+from cjkit.engine import Table, text
 from cjkit.events import Period
 from cjkit.experience.asking import during, listed, stage_number
 from cjkit.experience.emotion import emotion_sql, stage_sql
@@ -51,42 +51,56 @@ def drop_offs_sql(
         where began = first_began group by {place}"""
 
 
-def loops_sql(
+def matters_sql(
     events: str,
+    log: Table,
     stages: Sequence[str],
     conversion: str | None,
     again_us: int,
     keys: tuple[str, ...],
     known: str,
 ) -> str:
-    """Write the SQL that counts who came once or again about a matter, and who were gone then.
+    """Write the SQL that counts the people with a matter at each touchpoint, and who were gone.
 
-    `came_again` tells the two apart.
+    They are told apart by `came_again` (1 or 0), `is_late` (whether the event itself came after its
+    deadline; missing where it had none) and `is_late_matter` (whether any event of the matter did).
+    What somebody does where the company itself begins, such as to open its newsletter, is no sign
+    of coming back.
     """
     is_conversion = _is_conversion(conversion)
     place = f"{listed(keys)}stage_no, touchpoint"
     matter = "partition by customer_id, stage_no, touchpoint, event, ref_id order by step_no"
+    begins = f"""select touchpoint from {log} as log
+        where direction = 'outbound' and touchpoint is not null"""
+    is_own = f"touchpoint is null or touchpoint not in ({begins})"
+    late = (
+        "case when occurred_us > valid_until_us then 1 when valid_until_us is not null then 0 end"
+    )
+    told = "came_again, is_late, is_late_matter"
     return f"""
-        select {place}, came_again, count(*) as people, sum(is_gone) as affected
+        select {place}, {told}, count(*) as people, sum(is_gone) as affected
         from (
             select *, row_number() over (partition by customer_id, stage_no, touchpoint
                 order by began_us, ref_id, event) as matter_no
             from (
                 select customer_id, {place}, event, ref_id, min(occurred_us) as began_us,
                     max(occurred_us) as ended_us, max(came_again) as came_again,
+                    max({late}) as is_late, max(is_late_matter) as is_late_matter,
                     case when max(seen_us) - max(occurred_us) > {again_us} then 0 else 1 end
                         as is_gone
                 from (
                     select *, case when occurred_us - lag(occurred_us) over ({matter})
-                            <= {again_us} then 1 else 0 end as came_again
+                            <= {again_us} then 1 else 0 end as came_again,
+                        max(case when occurred_us > valid_until_us then 1 else 0 end)
+                            over (partition by customer_id, ref_id) as is_late_matter
                     from (select *, {stage_number(stages)} as stage_no,
-                            max(case when ref_id is null or {is_conversion} then occurred_us end)
-                                over (partition by customer_id) as seen_us
+                            max(case when (ref_id is null and ({is_own})) or {is_conversion}
+                                then occurred_us end) over (partition by customer_id) as seen_us
                         from {events} as events) as seen
-                    where ref_id is not null and touchpoint is not null and stage_no is not null
-                    ) as asked
+                    where ref_id is not null) as asked
+                where touchpoint is not null and stage_no is not null
                 group by customer_id, {place}, event, ref_id) as matters) as numbered
-        where matter_no = 1 and {known} group by {place}, came_again"""
+        where matter_no = 1 and {known} group by {place}, {told}"""
 
 
 def _is_conversion(conversion: str | None) -> str:
