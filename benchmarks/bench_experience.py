@@ -48,9 +48,10 @@ def look(seed: int) -> dict[str, Any]:
 
 def run_notebook(project: Path) -> tuple[Any, Any]:
     """Run the cells of the notebook until it has the pain points and the moments of truth."""
-    cjkit.show = lambda *_, **__: None  # type: ignore[assignment]
+    cjkit.show = lambda *_, **__: None
     names: dict[str, Any] = {}
-    for cell in nbformat.read(NOTEBOOK, 4).cells:
+    notebook = nbformat.read(NOTEBOOK, 4)  # type: ignore[no-untyped-call]
+    for cell in notebook.cells:
         if cell.cell_type == "code" and "moments" not in names:
             exec(cell.source, names)
             if "parameters" in cell.metadata.get("tags", []):

@@ -305,8 +305,8 @@ def _matters(found: pd.DataFrame, place: list[str]) -> pd.DataFrame:
     loops = found.groupby([*place, "is_late_matter", "came_again"], as_index=False)[counts].sum()
     loops["symptom"] = loops["is_late_matter"].map({0: LOOP, 1: LATE_LOOP})
     loops["is_judged"] = loops["came_again"].eq(1)
-    delays = found.dropna(subset="is_late").groupby([*place, "is_late"], as_index=False)
-    delays = delays[counts].sum().assign(symptom=DELAY)
+    due = found.dropna(subset="is_late")
+    delays = due.groupby([*place, "is_late"], as_index=False)[counts].sum().assign(symptom=DELAY)
     delays["is_judged"] = delays["is_late"].eq(1)
     return pd.concat([loops, delays])[[*place, "symptom", "is_judged", *counts]]
 
