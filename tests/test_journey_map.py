@@ -399,6 +399,25 @@ def test_an_earlier_map_stands_beside_this_one(lanes):
         Page(page)
 
 
+def test_what_is_hidden_or_has_no_room_at_one_time_is_neither_new_nor_gone(lanes):
+    def at(people):
+        """Return the map of a time at which so few people had the pain points."""
+        pain = lanes["pain_points"]
+        table = pain.table.assign(people=people, affected=people)
+        return draw_journey_map(**{**lanes, "pain_points": replace(pain, table=table)}, most=1)
+
+    def kept(now, then):
+        return mask(replace(now, parts=replace(now.parts, before=then)), 50)
+
+    few, many = at(3), at(60)
+    for now, then in ((few, many), (many, few)):
+        found = kept(now, then)
+        pains = found.table.query("lane == 'pain_points'")
+        assert len(pains) and not pains[["is_new", "is_gone"]].any(axis=None)
+        assert pains["n"].isna().all() == (now is few)
+        assert "cjm-gone" not in found.to_html("en").split("</style>")[1]
+
+
 def test_the_goal_and_what_colleagues_wrote_stand_on_the_map(lanes, tmp_path):
     path = tmp_path / "comments.csv"
     path.write_text(

@@ -321,8 +321,8 @@ def _name_owners(engine: DuckDB, name: str, numbered: Table, decided: Table, min
         f"""select owner_no, {minted} as customer_id,
                 row_number() over (order by {minted}) - 1 as customer_no
             from (select distinct owner_no from {decided} join {numbered} using (key_no)
-                -- A link that nothing is known of but itself is no person.
-                where strength <> 'link' or has_rows or owner_no <> key_no) as owners
+                -- Links under which nothing happened are nobody, pinned to each other or not.
+                where strength <> 'link' or has_rows) as owners
             join {numbered} as own on own.key_no = owner_no""",
     )
 

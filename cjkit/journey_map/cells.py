@@ -53,7 +53,8 @@ class JourneyMap:
         is about the stage), `measure` (what the figure is), `value` with `low` and `high`, and `n`,
         the people or answers behind it. The value of measure `customers` is `n` itself, and times
         are in days; all others are rates (0 to 1), differences of rates (-1 to 1) or emotion
-        (-1 to 1).
+        (-1 to 1). Beside an earlier map also `previous` (the figure then) and, of pain points and
+        moments, `is_new` and `is_gone`: found at one of the two times only, shown or hidden.
     lanes : tuple of str
         The lanes that results were given for, from top to bottom; what one has no row about, it
         found nothing about.
@@ -252,6 +253,14 @@ def draw_journey_map(
 
 def _compose(parts: Parts, mask: Mask) -> pd.DataFrame:
     """Return the cells of the map; the figures that `mask` takes out of the results are missing."""
+    cells, stages = _find_cells(parts, mask)
+    if parts.before is not None:
+        cells = made.with_previous(cells, _find_cells(parts.before.parts, mask)[0])
+    return _in_order(cells, stages, parts.most)
+
+
+def _find_cells(parts: Parts, mask: Mask) -> tuple[pd.DataFrame, Iterable[str]]:
+    """Return all cells, also those that the map has no room for, and its stages in order."""
     tables = {}
     for name, result in parts.measured.items():
         table = result.table
@@ -276,13 +285,10 @@ def _compose(parts: Parts, mask: Mask) -> pd.DataFrame:
     cells.append(made.opportunity_cells(*sides, worth=parts.worth, most=parts.most))
     if parts.comments is not None:
         cells.append(made.comment_cells(parts.comments))
-    table = _in_order(pd.concat(cells, ignore_index=True), tables["stages"]["stage"], parts.most)
-    is_hidden = table.pop(HIDDEN).eq(True)
-    table.loc[is_hidden, ["value", "low", "high", "n"]] = np.nan
-    if parts.before is None:
-        return table
-    before = parts.before.remade(mask)
-    return _in_order(made.with_previous(table, before.table), table["stage"].unique(), parts.most)
+    found = pd.concat(cells, ignore_index=True)
+    is_hidden = found.pop(HIDDEN).eq(True)
+    found.loc[is_hidden, ["value", "low", "high", "n"]] = np.nan
+    return found, tables["stages"]["stage"]
 
 
 def read_comments(path: str | Path) -> pd.DataFrame:

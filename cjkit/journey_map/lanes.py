@@ -251,9 +251,12 @@ def with_previous(cells: pd.DataFrame, before: pd.DataFrame) -> pd.DataFrame:
     was = before.assign(
         previous=before["value"].where(before["measure"] != "customers", before["n"])
     )
-    compared = cells.merge(was[[*key, "previous"]].drop_duplicates(key), "left", key)
+    was = was[[*key, "previous"]].drop_duplicates(key)
+    compared = cells.merge(was, "left", key, indicator="found")
+    is_alone = compared.pop("found") == "left_only"
+    compared["is_new"] = is_alone & compared["lane"].isin(COME_AND_GO)
     gone = was[was["lane"].isin(COME_AND_GO)]
     gone = gone.merge(cells[key].drop_duplicates(), "left", key, indicator="found")
-    gone = gone[(gone["found"] == "left_only") & gone["stage"].isin(cells["stage"])]
-    gone = gone[[*key, "previous"]].reindex(columns=compared.columns)
+    gone = gone[gone.pop("found") == "left_only"].assign(is_new=False, is_gone=True)
+    compared = compared.assign(is_gone=False)
     return pd.concat([compared, gone], ignore_index=True) if len(gone) else compared

@@ -8,7 +8,6 @@ from typing import Any
 
 import pandas as pd
 
-from cjkit.journey_map.lanes import COME_AND_GO
 from cjkit.labels import (
     NO_VALUE,
     Language,
@@ -147,18 +146,18 @@ def _before(cell: dict[Any, Any], language: Language) -> str:
     """Write what a figure was in the earlier map, where there is one."""
     if "previous" not in cell:
         return ""
-    if pd.isna(cell["previous"]):
-        is_new = cell["lane"] in COME_AND_GO and not pd.isna(cell["n"])
-        return f'<small class="cjm-was">{words_of("map_new", language)}</small>' if is_new else ""
+    if cell["is_new"]:
+        return f'<small class="cjm-was">{words_of("map_new", language)}</small>'
+    if pd.isna(cell["previous"]) and not cell["is_gone"]:
+        return ""
     was = _FIGURES[cell["measure"]](cell["previous"], language)
-    term = "map_gone" if _gone(cell) else "map_before"
+    term = "map_gone" if cell["is_gone"] else "map_before"
     return f'<small class="cjm-was">{escape(label(term, language, value=was))}</small>'
 
 
 def _gone(cell: dict[Any, Any]) -> str:
     """Return the class of a pain point or moment that only the earlier map has."""
-    was_found = cell["lane"] in COME_AND_GO and not pd.isna(cell.get("previous"))
-    return " cjm-gone" if was_found and pd.isna(cell["value"]) else ""
+    return " cjm-gone" if cell.get("is_gone") else ""
 
 
 WRITERS = {
@@ -179,7 +178,9 @@ def _title(cell: dict[Any, Any], language: Language, *more: str) -> str:
     measure = cell["measure"]
     n = label("map_n", language, n=format_number(_known(cell["n"]), language))
     said = [label(f"measure.{measure}", language)]
-    if pd.isna(cell["n"]):
+    if cell.get("is_gone"):
+        pass  # what it was stands in the cell
+    elif pd.isna(cell["n"]):
         said.append(label("map_hidden", language))
     elif cell["lane"] == "interviews" or measure == "customers":
         said.append(n)
