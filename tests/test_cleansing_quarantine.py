@@ -12,6 +12,9 @@ from cjkit import __main__ as command
 from cjkit import cleansing
 from cjkit.checks import CjkitError
 from cjkit.cleansing.correction_file import FILE, LINE, RECORD, RULE, SOURCE
+from cjkit.cleansing.corrections import read_corrections
+from cjkit.cleansing.forgetting import forget, plan_forgetting
+from cjkit.cleansing.person import at_rest, read_person
 from cjkit.cleansing.quarantine import export_quarantine, import_quarantine
 from cjkit.cleansing.rules import OUTCOMES
 from cjkit.events import CONTRACT
@@ -107,6 +110,36 @@ def test_what_is_exported_corrected_and_imported_is_clean(company, tmp_path):
     again = import_quarantine(project, path)
     assert (again.corrected, again.unchanged, again.is_new) == (0, 2, False)
     assert cleansing.open(project.path).prepared.fingerprint == before
+
+
+def test_the_corrected_records_of_who_is_forgotten_go_and_those_of_others_stay(company, tmp_path):
+    lines = [f"soon, {name}, , , view" for name in ("anna-lee", "bob-ross", "bob-ross")]
+    project = company({"web.csv": web(*lines)})
+    path = tmp_path / "mend.csv"
+    export_quarantine(project, path)
+    rows = [row | {"at": f"2026-01-0{day} 10:00:00"} for day, row in enumerate(read(path), 1)]
+    rows[2]["login"] = "anna-lee"
+    write(path, rows)
+    import_quarantine(project, path)
+    held = read_person(project, "login:anna-lee")
+    assert held.records["record_no"].tolist() == [1, 3]
+
+    plan = plan_forgetting(project, ["login:anna-lee"])
+    kept_in = "vault records" if project.privacy.pseudonyms == "keyed" else "corrected records"
+    assert plan.traces.counts[kept_in] == 2
+    forget(project, plan)
+    with at_rest(project) as (_, vault):
+        kept = read_corrections(project, vault)[("web", "in/web.csv")]
+    assert list(kept) == [2] and "anna" not in str(kept)
+    if vault is None:
+        assert "anna" not in (project.state_folder / "corrections.json").read_text()
+    log = cleansing.open(project.path)
+    assert log.quality.records.table["corrected"].tolist() == [1]
+    # The third record is Bob's again, with the time that nobody can read.
+    outcomes = log.quality.rows.table.set_index("table").loc["events"]
+    assert outcomes[["erased", "quarantined"]].tolist() == [1, 1]
+    with pytest.raises(CjkitError, match="was forgotten"):
+        read_person(project, "login:anna-lee")
 
 
 VALUES = {

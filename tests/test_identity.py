@@ -15,10 +15,11 @@ from cjkit.identity import (
     ALIASES,
     Pin,
     explain_customer,
-    keep_ids,
+    offer_ids,
     read_pins,
     remembered,
     resolve_people,
+    settle_ids,
     write_people,
 )
 from cjkit.project import Namespace
@@ -144,6 +145,12 @@ def test_order_numbers_that_are_one_by_hand_are_a_person_where_a_row_goes_by_one
     assert "order:7" not in owners(["cookie:1"], links, pins=pins)
     found = owners(["order:8"], links, pins=pins)
     assert found["order:7"] == found["order:8"] == "order:7"
+
+
+def test_an_order_number_that_is_a_cookies_by_hand_reaches_back_as_far_as_it():
+    links, pins = [("cookie:1", "login:a", 20)], [("same", "cookie:1", "order:7")]
+    assert owners([("order:7", 10)], links, pins=pins)["order:7"] == "login:a"
+    assert owners([("order:7", 9)], links, pins=pins)["order:7"] == "order:7"
 
 
 # Stitching
@@ -285,7 +292,8 @@ class Runs:
         made = self.folder / f"log {self.count}"
         made.mkdir()
         write_people(engine, people, made)
-        keep_ids(made, state)
+        offer_ids(made, state, made.name)
+        settle_ids(state, self.folder)
         self.count += 1
         self.made, self.people = made, people
         found = engine.query(f"select person_key, customer_id from {people.table}")
@@ -503,14 +511,20 @@ def slow_owners(rows, links, pins):
             for key in names:
                 if units[key] == units[leaving]:
                     after[key] = units[key]
+
+    def window(key):
+        own = [key] if kind(key) == "weak" else [k for k in names if units[k] == units[key]]
+        weak = [NAMESPACES[k.split(":")[0]] for k in own if kind(k) == "weak"]
+        return max(int(namespace.stitch_within[:-1]) for namespace in weak)
+
     early, stitched = set(), set()
     for key in names:
-        if after[key] != units[key] and key in since and key in days:
-            window = (
-                int(NAMESPACES[key.split(":")[0]].stitch_within[:-1]) if kind(key) == "weak" else 0
-            )
-            if days[key] < since[key] - window:
-                early.add(units[key])
+        if (
+            after[key] != units[key]
+            and key in since
+            and days.get(key, 99) < since[key] - window(key)
+        ):
+            early.add(units[key])
     for key in names:
         if units[key] in early and after[key] != units[key]:
             stitched.add((key, after[key]))
@@ -542,9 +556,7 @@ def check_against_the_slow_way(rows, links, pins):
     slow, slow_stitched = slow_owners(rows, links, pins)
     has_rows = {key for key, _ in rows}
     somebody = {
-        owner
-        for key, owner in slow.items()
-        if not key.startswith("order:") or key in has_rows
+        owner for key, owner in slow.items() if not key.startswith("order:") or key in has_rows
     }
     shown = {key: owner for key, owner in slow.items() if owner in somebody}
     assert dict(zip(found["person_key"], found["customer_id"], strict=True)) == shown

@@ -6,9 +6,11 @@ import pandas as pd
 import pytest
 from companies import make_company
 
+from cjkit import identity
 from cjkit.checks import CjkitError
 from cjkit.cleansing.gate import prepare
 from cjkit.cleansing.log import open_log
+from cjkit.project import read_project
 
 ABSENT = ("ref", "amount", "device", "touchpoint", "agent", "currency")
 
@@ -52,6 +54,30 @@ def test_a_denial_under_a_shared_key_concerns_all_its_people(tmp_path):
         make_company(tmp_path, {"web.csv": WEB, "consent.csv": consent}), as_of="2024-06-01"
     )
     assert sorted(visits(log)) == ["e", "f", "g"]
+
+
+@pytest.mark.parametrize("step", ["offer_ids", "settle_ids"])
+def test_ids_are_remembered_whenever_a_run_is_killed(tmp_path, monkeypatch, step):
+    path = make_company(tmp_path, {"web.csv": WEB})
+    remembered = read_project(path).state_folder / "identity"
+    take_step = getattr(identity, step)
+
+    def kill(state, *given):
+        """Stand for the moment before the log is published, or right after."""
+        if step == "offer_ids":
+            take_step(state, *given)
+        if list(remembered.glob("*.offered")):
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(identity, step, kill)
+        prepare(path, as_of="2024-06-01")
+    assert not (remembered / "anchors.parquet").exists()
+    found = prepare(path, as_of="2024-06-01")
+    assert found.is_new == (step == "offer_ids")
+    assert found.facts["minted_customers"] == found.facts["customers"]
+    kept = (found.folder / "anchors.parquet").read_bytes()
+    assert [file.read_bytes() for file in remembered.iterdir()] == [kept]
 
 
 def test_a_pins_file_is_followed_and_its_removal_undoes_it(tmp_path):

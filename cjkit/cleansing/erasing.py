@@ -23,7 +23,7 @@ from cjkit.engine import DuckDB, text
 from cjkit.privacy import Vault, audit
 from cjkit.project import Project
 from cjkit.sources import erasing as landed
-from cjkit.sources.correcting import kept_as
+from cjkit.sources.correcting import Correction, kept_as
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Traces:
         All their keys.
     counts : mapping from place to int
         How much there is of them: `vault ids`, `vault details`, `vault records`, `landed <table>`
-        (rows), `prepared logs` and `remembered ids`.
+        (rows), `prepared logs` and `remembered ids`; without a vault `corrected records`.
     files : tuple of str
         Input files, as the project's folder sees them, that have rows of theirs.
     """
@@ -97,9 +97,10 @@ def begin_erasing(state: Path, traces: Traces) -> None:
 def finish_erasing(project: Project, engine: DuckDB, vault: Vault | None) -> bool:
     """Erase whom `begin_erasing` named, and say whether there was anyone; hold the state's lock.
 
-    Each step may have been done before.
+    Each step may have been done before. Ids that a killed run left unsettled are settled first.
     """
     state = project.state_folder
+    identity.settle_ids(state / "identity", state / "prepared")
     tombstones = read_tombstones(state)
     if not tombstones.unfinished:
         return False
@@ -136,7 +137,10 @@ def find_traces(
     counts = {f"landed {table}": rows for table, rows in sorted(found.rows.items())}
     counts["prepared logs"] = sum(1 for _ in _logs_with(engine, state, person_keys))
     counts["remembered ids"] = identity.count_anchors(engine, state / "identity", person_keys)
-    if vault is not None:
+    if vault is None:
+        theirs = corrections_of(project, person_keys, found)
+        counts["corrected records"] = sum(map(len, theirs.values()))
+    else:
         counts["vault ids"] = sum(map(len, vault.ids(of=person_keys)))
         counts["vault details"] = sum(map(len, vault.details(of=person_keys)))
         records = _raw_records(project, vault, person_keys, found)
@@ -181,20 +185,32 @@ def _raw_records(
             yield str(name), numbers.tolist()
 
 
+def corrections_of(
+    project: Project, person_keys: Collection[str], found: landed.LandedTraces
+) -> dict[tuple[str, str], dict[int, Correction]]:
+    """Return the corrected records that are theirs where ids are plain, and no vault keeps them."""
+    recognise = recogniser(project)
+    theirs = {}
+    for place, kept in read_corrections(project, None).items():
+        rows = found.records.get(kept_as(*place), ())
+        own = {
+            number: each
+            for number, each in kept.items()
+            if number in rows
+            or not recognise(f"{each.original} {each.corrected}").isdisjoint(person_keys)
+        }
+        if own:
+            theirs[place] = own
+    return theirs
+
+
 def _erase_plain_corrections(
     project: Project, person_keys: Collection[str], found: landed.LandedTraces
 ) -> None:
-    """Remove corrected records of theirs where ids are plain, and no vault keeps them."""
-    recognise = recogniser(project)
+    """Remove the corrected records that `corrections_of` finds."""
     kept = read_corrections(project, None)
-    for place, own in kept.items():
-        theirs = found.records.get(kept_as(*place), set())
-        kept[place] = {
-            number: each
-            for number, each in own.items()
-            if number not in theirs
-            and recognise(f"{each.original} {each.corrected}").isdisjoint(person_keys)
-        }
+    for place, own in corrections_of(project, person_keys, found).items():
+        kept[place] = {n: each for n, each in kept[place].items() if n not in own}
     if kept:
         keep_corrections(project, None, kept)
 

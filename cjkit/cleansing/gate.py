@@ -119,7 +119,8 @@ def prepare(project: str | Path | Project, *, as_of: str | datetime.date | None 
             if is_new := not (folder / "gate.json").is_file():
                 with published(folder) as partial:
                     cleanse(engine, project, landed, partial, chosen, hide, vault, corrections)
-                identity.keep_ids(folder, state / "identity")
+                    identity.offer_ids(partial, state / "identity", mark)
+                identity.settle_ids(state / "identity", folder.parent)
             remember_run(engine, folder, state / "history")
             prune(state / "prepared", folder)
         except (EngineError, OSError) as error:

@@ -13,13 +13,14 @@ import pandas as pd
 
 from cjkit import identity, sources
 from cjkit.checks import CjkitError, unknown_name
-from cjkit.cleansing.erasing import read_tombstones
+from cjkit.cleansing.erasing import corrections_of, read_tombstones
 from cjkit.cleansing.gate import prepare
 from cjkit.cleansing.state import make_state_folder, one_at_a_time, opened_vault
 from cjkit.engine import DuckDB, EngineError, column, text
 from cjkit.events import CONTRACT
 from cjkit.privacy import Vault, audit, make_pseudonym, project_key
 from cjkit.project import Project
+from cjkit.sources import erasing as landed
 from cjkit.sources.texts import normal_form
 
 _REACHABLE = ("email", "phone")
@@ -42,7 +43,8 @@ class Held:
     details : DataFrame
         What the vault knows from each record: `source`, `file`, `record_no`, the private fields.
     records : DataFrame
-        Their raw records in quarantine: `source`, `file`, `record_no`, `record`.
+        Their raw records in quarantine, or as they were corrected: `source`, `file`, `record_no`,
+        `record`.
     rows : mapping from table to DataFrame
         Every landed row of theirs, with `source`, `file` and `record_no`; `set_aside` names the
         rule that keeps it out of the log.
@@ -116,10 +118,10 @@ def read_person(project: Project, customer: str) -> Held:
     with at_rest(project) as (engine, vault):
         customer_ids = find_customers(project, engine, prepared.folder, customer)
         keys = keys_of(engine, prepared.folder, customer_ids)
-        found = _from_vault(project, vault, keys)
+        held = _plain(project, engine, keys) if vault is None else _from_vault(project, vault, keys)
         return Held(
             customer_ids,
-            *found,
+            *held,
             rows=_landed_rows(project, engine, prepared.folder, keys),
             saved=_saved(engine, prepared.folder, customer_ids),
         )
@@ -217,16 +219,28 @@ def keys_of(engine: DuckDB, folder: Path, customer_ids: Collection[str]) -> tupl
     return tuple(found["person_key"])
 
 
+def _plain(
+    project: Project, engine: DuckDB, keys: Collection[str]
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Return ids, details (none are kept) and corrected records of a person whose keys are ids."""
+    ids = pd.DataFrame([key.split(":", 1) for key in keys], columns=["namespace", "value"])
+    theirs = corrections_of(project, keys, landed.find_people(project, engine, keys))
+    records = [
+        (*place, number, each.corrected)
+        for place, own in theirs.items()
+        for number, each in own.items()
+    ]
+    return ids, pd.DataFrame(columns=_PLACE), pd.DataFrame(records, columns=[*_PLACE, "record"])
+
+
 def _from_vault(
-    project: Project, vault: Vault | None, keys: Collection[str]
+    project: Project, vault: Vault, keys: Collection[str]
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Return ids, details and raw records of a person."""
     ids = pd.DataFrame(
         [(key, *key.split(":", 1)) for key in keys], columns=["person_key", "namespace", "value"]
     )
     nothing = pd.DataFrame(columns=_PLACE)
-    if vault is None:  # ids are plain: the keys say them
-        return ids.drop(columns="person_key"), nothing, nothing
     clear = {
         key: value
         for batch in vault.ids(of=keys)

@@ -8,7 +8,7 @@ the other. Pins by hand win. Every link keeps its evidence, and customer ids are
 
 from cjkit.identity.erasing import count_anchors, erase_anchors
 from cjkit.identity.evidence import LIKENESS, Explanation, explain_customer
-from cjkit.identity.ids import ALIASES, followed, keep_ids, mint, remembered
+from cjkit.identity.ids import ALIASES, followed, mint, offer_ids, remembered, settle_ids
 from cjkit.identity.likeness import accept, find_alike
 from cjkit.identity.people import People, resolve_people, write_people
 from cjkit.identity.pins import Pin, find_keys, read_pins
@@ -26,10 +26,11 @@ __all__ = [
     "find_alike",
     "find_keys",
     "followed",
-    "keep_ids",
     "mint",
+    "offer_ids",
     "read_pins",
     "remembered",
     "resolve_people",
+    "settle_ids",
     "write_people",
 ]

@@ -39,7 +39,11 @@ def decide(
     found = attach(through.owner, is_guest, is_host, links, apart)
     whose = _part(through.owner, found.owner, apart)
 
-    since = np.where(found.met_us == NEVER, -NEVER, found.met_us - known["stitch_us"].to_numpy())
+    # A link that is a weak key's by hand reaches back as far as it does, having no window itself.
+    reach, window = np.zeros(size, np.int64), known["stitch_us"].to_numpy(np.int64)
+    np.maximum.at(reach, through.owner[is_weak], window[is_weak])
+    window = np.where(is_link, reach[through.owner], window)
+    since = np.where(found.met_us == NEVER, -NEVER, found.met_us - window)
     is_attached = whose != through.owner
     is_early = is_attached & (known["rows_us"].to_numpy() < since)
     is_stitched = is_attached & np.isin(through.owner, through.owner[is_early])

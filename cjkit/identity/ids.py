@@ -26,6 +26,8 @@ ANCHORS = "anchors.parquet"
 ALIASES = "aliases.parquet"
 """Ids that were in use once, and those that they became."""
 
+_OFFERED = ".offered"
+
 NOTHING = """(select '' as anchor, '' as person_key, 0 as run_no, cast(null as bigint) as first_us,
     false as is_issued, '' as customer_id limit 0)"""
 """The SQL of what is remembered before the first run."""
@@ -50,13 +52,25 @@ def remembered(state: Path | None) -> str:
     return f"(select * from read_parquet({text(str(path))}))"
 
 
-def keep_ids(folder: Path, state: Path) -> None:
-    """Remember the ids of the prepared log in `folder` for the next run, once it is published."""
+def offer_ids(folder: Path, state: Path, log: str) -> None:
+    """Put the ids of the log in `folder` beside those in use, until it is published as `log`."""
     state.mkdir(mode=0o700, exist_ok=True)
     partial = state / f"{ANCHORS}.partial"
     partial.touch(mode=0o600)
     partial.write_bytes((folder / ANCHORS).read_bytes())
-    partial.replace(state / ANCHORS)
+    partial.replace(state / f"{log}{_OFFERED}")
+
+
+def settle_ids(state: Path, logs: Path) -> None:
+    """Remember the ids of a log that was published in `logs`, and drop those of one that was not.
+
+    Whether a run was killed before it published its log or right after, the next one finds out.
+    """
+    for offered in state.glob(f"*{_OFFERED}"):
+        if (logs / offered.name.removesuffix(_OFFERED)).is_dir():
+            offered.replace(state / ANCHORS)
+        else:
+            offered.unlink()
 
 
 def followed(table: str, folder: Path) -> str:

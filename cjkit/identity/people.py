@@ -99,7 +99,8 @@ def resolve_people(
        time sets no bound.
     5. Pins win. `same` makes two keys one person whatever their namespaces; `different` keeps them
        apart: their person is built again link by link, pins first, then by first time, likeness
-       last, without the links that would bring them together.
+       last, without the links that would bring them together. A link that is a weak key's by hand
+       reaches back as far as it does; links alone are nobody while no row goes by one of them.
     6. Each person has the customer_id of its earliest record, for ever (see `ids`).
 
     Parameters
