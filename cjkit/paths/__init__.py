@@ -8,6 +8,7 @@ that the company has. `notebooks/05_paths.ipynb` is the analysis that this modul
 
 from cjkit.paths.conformity import Conformity, measure_conformity
 from cjkit.paths.flow import Flow, measure_flow
+from cjkit.paths.journey_types import JourneyTypes, find_journey_types
 from cjkit.paths.journeys import Journeys, rank_journeys
 from cjkit.paths.loops import Loops, measure_loops
 from cjkit.paths.moves import ENTRY, EXIT, OPEN, Level
@@ -19,10 +20,12 @@ __all__ = [
     "OPEN",
     "Conformity",
     "Flow",
+    "JourneyTypes",
     "Journeys",
     "Level",
     "Loops",
     "Transitions",
+    "find_journey_types",
     "measure_conformity",
     "measure_flow",
     "measure_loops",

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import pandas as pd
 from matplotlib.axes import Axes
 
 from cjkit.checks import CjkitError, parse_duration, unknown_name
-from cjkit.engine import Table, text
+from cjkit.engine import Table
 from cjkit.events import Period
-from cjkit.labels import OTHER, Language, display_name, format_number, format_percent, label
-from cjkit.paths.moves import EXIT, Level, Moves, check_top, during, find_moves, refuse_split
+from cjkit.labels import Language, display_name, format_number, format_percent, label
+from cjkit.paths.codes import ELLIPSIS, Code, coded_journeys
+from cjkit.paths.moves import Level, Moves, check_top, find_moves, refuse_split
 from cjkit.plots.sequences import draw_sequences
 from cjkit.privacy import Relation, Rest, Totals
 from cjkit.statistics import wilson_interval
 
-ELLIPSIS = "…"
-
-_WORD_BITS = 62
-_MOST_NUMBERED = 250
 _DRAWN = 12
 _RATES = ("conversion_rate", "conversion_rate_low", "conversion_rate_high")
 
@@ -199,7 +196,7 @@ def rank_journeys(
     if conversion is not None and conversion not in (known := events.values("event")):
         raise unknown_name("conversion", conversion, known)
     moves = find_moves(events, level, gap, by, without)
-    code = _Code.of(moves.places, longest)
+    code = Code.of(moves.places, longest)
     sql = _ranked(moves, code, conversion, period, top)
     found = events.engine.query(sql)
     # Each group's total stands on each of its rows; a group has one row that is first.
@@ -208,97 +205,13 @@ def rank_journeys(
     return Journeys(table, journeys, conversion, level, parse_duration(gap, name="gap"), by, (sql,))
 
 
-@dataclass(frozen=True)
-class _Code:
-    """How a way becomes whole numbers: the number of each place, written one after another.
-
-    Attributes
-    ----------
-    names : tuple of str
-        The places; the first has number 1. 0 stands for no place.
-    longest : int
-        The most places of a way.
-    """
-
-    names: tuple[str, ...]
-    longest: int
-
-    @classmethod
-    def of(cls, places: list[str], longest: int) -> _Code:
-        """Give each place a number, and the rare ones of very many a common one."""
-        named = sorted(places[:_MOST_NUMBERED])
-        is_whole = 0 < len(places) <= _MOST_NUMBERED
-        return cls(tuple(named) if is_whole else (*named, OTHER), longest)
-
-    @property
-    def bits(self) -> int:
-        """How many bits the number of a place takes."""
-        return max(1, len(self.names).bit_length())
-
-    @property
-    def words(self) -> dict[str, dict[int, int]]:
-        """For each whole number of the code: which steps it holds, and how far each is shifted."""
-        size = _WORD_BITS // self.bits
-        found: dict[str, dict[int, int]] = {}
-        for step in range(self.longest):
-            shift = self.bits * (size - 1 - step % size)
-            found.setdefault(f"word_{step // size + 1}", {})[step + 1] = shift
-        return found
-
-    @property
-    def numbers(self) -> str:
-        """The number of each place, as SQL of a small table."""
-        return " union all ".join(
-            f"select {text(name)} as name, {number} as number"
-            for number, name in enumerate(self.names, 1)
-        )
-
-    def read(self, row: Mapping[Any, int]) -> tuple[str, ...]:
-        """Return the way that the numbers `row` stand for."""
-        found = (
-            (int(row[word]) >> shift) & ((1 << self.bits) - 1)
-            for word, shifts in self.words.items()
-            for shift in shifts.values()
-        )
-        return tuple(self.names[number - 1] for number in found if number)
-
-
 def _ranked(
-    moves: Moves, code: _Code, conversion: str | None, period: Period | None, top: int
+    moves: Moves, code: Code, conversion: str | None, period: Period | None, top: int
 ) -> str:
-    """Write the SQL that cuts each customer's events into journeys, and codes and counts these."""
+    """Write the SQL that counts each way, and keeps those that are taken most."""
     keys = "".join(f"{key}, " for key in moves.keys)
     words = ", ".join(code.words)
-    is_conversion = "1 = 0" if conversion is None else f"event = {text(conversion)}"
-    turns_to = "1 = 0" if conversion is None else f"next_event = {text(conversion)}"
-    marked = f"""
-        select *, case when {is_conversion} then 1 else 0 end as is_conversion,
-            case when {is_conversion} or target = {text(EXIT)} then 1 else 0 end as is_last,
-            case when {is_conversion} or target <> here or {turns_to} then 1 else 0 end as is_turn
-        from {moves.sql} as moves"""
-    numbered = f"""
-        select *, coalesce(max(case when is_last = 1 then step_no end) over (
-            partition by customer_id order by step_no
-            rows between unbounded preceding and 1 preceding), 0) as began
-        from ({marked}) as marked"""
-    turns = f"""
-        select customer_id, began, {keys}occurred_us, is_conversion,
-            cast(coalesce(number, {len(code.names)}) as bigint) as number,
-            row_number() over (partition by customer_id, began order by step_no) as place
-        from ({numbered}) as numbered left join ({code.numbers}) as numbers on here = name
-        where is_turn = 1"""
-    coded = ", ".join(
-        f"cast(sum(case when is_conversion = 1 then 0 {_shifts(shifts)} else 0 end) as bigint)"
-        f" as {word}"
-        for word, shifts in code.words.items()
-    )
-    by_value = "".join(f"max(case when place = 1 then {key} end) as {key}, " for key in moves.keys)
-    ended = "max(occurred_us)"
-    journeys = f"""
-        select customer_id, {by_value}{coded}, max(is_conversion) as converted,
-            max(case when is_conversion = 0 and place > {code.longest} then 1 else 0 end) as is_cut
-        from ({turns}) as turns group by customer_id, began
-        having {ended} <= {moves.known_until_us} and {during(period, ended)}"""
+    journeys = coded_journeys(moves, code, conversion, period)
     order = f"count(*) desc, {words}, is_cut"
     within = "partition by by_value" if moves.keys else ""
     return f"""
@@ -311,13 +224,7 @@ def _ranked(
         where position <= {top} order by {keys}position"""
 
 
-def _shifts(shifts: dict[int, int]) -> str:
-    return " ".join(
-        f"when place = {place} then number * {1 << shift}" for place, shift in shifts.items()
-    )
-
-
-def _tidy(found: pd.DataFrame, code: _Code, keys: list[str], *, has_rate: bool) -> pd.DataFrame:
+def _tidy(found: pd.DataFrame, code: Code, keys: list[str], *, has_rate: bool) -> pd.DataFrame:
     """Read the codes, and give each way its share and its rate."""
     counts = ["journeys", "customers", "converted"]
     table = found[[*keys, *counts]].astype(dict.fromkeys(counts, "int64"))
