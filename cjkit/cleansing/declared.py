@@ -49,7 +49,7 @@ def declared_rules(project: Project, mappings: Mapping[str, SourceMapping]) -> t
             whose = "is a rule of cjkit" if rule.name in RULE else "stands twice"
             faults.append(f"{place}: the name {whose}: choose another.")
         taken.add(rule.name)
-        kinds = _columns_of(rule.table, mappings)
+        kinds = filled_columns(rule.table, mappings)
         found = _faults_of(rule, kinds)
         faults += [f"{place}: {fault}" for fault in found]
         if not found:
@@ -67,7 +67,7 @@ def declared_rules(project: Project, mappings: Mapping[str, SourceMapping]) -> t
     return number_rules(made, after=RULES)
 
 
-def _columns_of(table: str, mappings: Mapping[str, SourceMapping]) -> dict[str, Kind]:
+def filled_columns(table: str, mappings: Mapping[str, SourceMapping]) -> dict[str, Kind]:
     """Return the columns of `table` that some source fills, and what each holds."""
     rows = [row for mapping in mappings.values() for row in mapping.rows if row.table == table]
     filled = {name: row.kind(name) for row in rows for name in row.values}

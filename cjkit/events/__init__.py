@@ -5,6 +5,7 @@ An event is what happened, a touchpoint where, a channel through which medium, a
 customer has come; which event belongs where is data of a project, never code.
 """
 
+from cjkit.events.answers import emotion_sql
 from cjkit.events.contract import (
     CONTRACT,
     METRICS,
@@ -35,6 +36,7 @@ __all__ = [
     "Kind",
     "Period",
     "Split",
+    "emotion_sql",
     "find_periods",
     "is_known_column",
     "local_midnight_us",

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 
 from cjkit.checks import one_of
 from cjkit.engine import Table, text
-from cjkit.events import Period
+from cjkit.events import Period, emotion_sql
 from cjkit.experience.asking import (
     divide,
     during,
@@ -35,10 +35,6 @@ from cjkit.privacy import Relation, Totals
 from cjkit.statistics import mean_interval
 
 Per = Literal["touchpoint", "stage"]
-
-# A metric's scale where the answer does not say how high it goes, and where it begins.
-_HIGHEST = {"nps": 10, "csat": 5, "ces": 7, "review": 5}
-_LOWEST = {"nps": 0, "csat": 1, "ces": 1, "review": 1}
 
 _DRAWN = 20
 
@@ -196,19 +192,6 @@ def measure_emotion(
     table["people"] = table["people"].astype("int64")
     columns = [*keys, "people", "answers", "emotion", "emotion_low", "emotion_high"]
     return Emotion(name_groups(table[columns], split), per, by, (sql,))
-
-
-def emotion_sql() -> str:
-    """Write the SQL of what an answer says, from -1 to 1; missing where it says nothing."""
-    whens = []
-    for metric, lowest in _LOWEST.items():
-        highest = f"coalesce(score_max, {_HIGHEST[metric]})"
-        scaled = f"2.0 * (score - {lowest}) / ({highest} - {lowest}) - 1"
-        whens.append(
-            f"when metric = {text(metric)} and score is not null and {highest} > {lowest} "
-            f"then greatest(-1.0, least(1.0, {scaled}))"
-        )
-    return f"case {' '.join(whens)} else emotion end"
 
 
 def stage_sql(stage_of: Mapping[str, str] | None) -> str:

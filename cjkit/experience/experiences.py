@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 
 from cjkit.engine import Table, text
+from cjkit.events import emotion_sql
 from cjkit.experience.asking import listed
-from cjkit.experience.emotion import emotion_sql
 
 BEFORE = ("conversions", "activity", "felt", "stage", "channel", "device")
 """What people are compared by: what came before their experience, as codes."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from cjkit.engine import Table, text
-from cjkit.events import Period
+from cjkit.events import Period, emotion_sql
 from cjkit.experience.asking import during, listed, stage_number
-from cjkit.experience.emotion import emotion_sql, stage_sql
+from cjkit.experience.emotion import stage_sql
 
 _LOW = -0.5
 

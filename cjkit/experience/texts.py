@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_limits
 
 from cjkit.checks import CjkitError
 from cjkit.engine import Table, column, text
-from cjkit.experience.emotion import emotion_sql
+from cjkit.events import emotion_sql
 from cjkit.labels import MISSING, Language, display_name, format_number, format_percent, label
 from cjkit.plots.rates import draw_rates
 from cjkit.statistics import wilson_interval

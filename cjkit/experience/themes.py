@@ -15,9 +15,9 @@ from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS, TfidfVectorizer
 
 from cjkit.checks import CjkitError
 from cjkit.engine import Table, text
-from cjkit.events import Period
+from cjkit.events import Period, emotion_sql
 from cjkit.experience.asking import during
-from cjkit.experience.emotion import emotion_sql, stage_sql
+from cjkit.experience.emotion import stage_sql
 from cjkit.labels import MISSING, Language, display_name, format_number, format_percent, label
 from cjkit.plots.rates import draw_rates
 from cjkit.statistics import mean_interval, wilson_interval

@@ -23,9 +23,12 @@ def draw_heat(
     rows: Sequence[str],
     columns: Sequence[str],
     write: Callable[[float], str],
+    diverging: bool = False,
     ax: Axes | None = None,
 ) -> Axes:
     """Draw one cell for each figure, first row at the top; a missing one stays empty.
+
+    With `diverging` figures below and above 0 have colours of their own.
 
     Figures are written into the cells as `write` gives them, in ink that the colour lets one read;
     with more than 400 figures or 26 columns a colour bar stands beside them instead.
@@ -37,12 +40,12 @@ def draw_heat(
         ax.set_axis_off()
         return ax
     known = values[np.isfinite(values)]
-    scale = Normalize(0, max(float(known.max()), 1e-12) if len(known) else 1)
-    image = ax.imshow(
-        np.ma.masked_invalid(values), cmap=theme.SEQUENTIAL, norm=scale, aspect="auto"
-    )
+    most = max(float(np.abs(known).max()), 1e-12) if len(known) else 1.0
+    scale = Normalize(-most if diverging else 0, most)
+    palette = theme.DIVERGING if diverging else theme.SEQUENTIAL
+    image = ax.imshow(np.ma.masked_invalid(values), cmap=palette, norm=scale, aspect="auto")
     if known.size <= MOST_WRITTEN and len(columns) <= MOST_COLUMNS_WRITTEN:
-        colour_map = mpl.colormaps[theme.SEQUENTIAL]
+        colour_map = mpl.colormaps[palette]
         for (row, column), value in np.ndenumerate(values):
             if np.isfinite(value):
                 red, green, blue, _ = colour_map(scale(value))

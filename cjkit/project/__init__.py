@@ -4,13 +4,23 @@
 """
 
 from cjkit.project.reading import DIMENSIONS, Project, read_project
-from cjkit.project.sections import Likeness, Namespace, QualityRule, Source, Touchpoint
+from cjkit.project.sections import (
+    DeclaredSegment,
+    Likeness,
+    Namespace,
+    Persona,
+    QualityRule,
+    Source,
+    Touchpoint,
+)
 from cjkit.project.steps import Step
 
 __all__ = [
     "DIMENSIONS",
+    "DeclaredSegment",
     "Likeness",
     "Namespace",
+    "Persona",
     "Project",
     "QualityRule",
     "Source",

@@ -7,11 +7,13 @@ looks for. The reference of the language is the docstring of `cjkit.sources`.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Annotated
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from cjkit.checks import Declared
+from cjkit.engine import column, text
 
 Constant = bool | int | float | str
 
@@ -75,3 +77,51 @@ Claim = Annotated[
 def claimed_columns(claim: Claim | None) -> list[str]:
     """Return the columns that a claim reads."""
     return [name for condition in claim or () for name in condition.columns]
+
+
+def holds_sql(condition: Condition) -> str:
+    """Write a condition without `matches` over columns of a table, as portable SQL.
+
+    Only `is_not`, `not` and `present = false` hold of what is missing.
+    """
+    if condition.not_ is not None:
+        return f"not coalesce({holds_sql(condition.not_)}, false)"
+    name = column(str(condition.column))
+    parts = []
+    if condition.is_ is not None:
+        parts.append(one_of_sql(str(condition.column), condition.is_))
+    if condition.is_not is not None:
+        parts.append(f"coalesce(not {one_of_sql(str(condition.column), condition.is_not)}, true)")
+    if condition.starts_with is not None:
+        parts.append(f"{name} like {_like(condition.starts_with)} || '%' escape '!'")
+    if condition.ends_with is not None:
+        parts.append(f"{name} like '%' || {_like(condition.ends_with)} escape '!'")
+    if condition.contains is not None:
+        parts.append(f"{name} like '%' || {_like(condition.contains)} || '%' escape '!'")
+    if condition.present is not None:
+        parts.append(f"{name} is {'not ' if condition.present else ''}null")
+    if condition.below is not None:
+        parts.append(f"{name} < {condition.below!r}")
+    if condition.above is not None:
+        parts.append(f"{name} > {condition.above!r}")
+    return "(" + " and ".join(parts) + ")"
+
+
+def one_of_sql(name: str, values: Sequence[Constant]) -> str:
+    """Write the condition that a column is one of `values`, as portable SQL."""
+    if len(values) == 1:
+        return f"{column(name)} = {_literal(values[0])}"
+    return f"{column(name)} in ({', '.join(map(_literal, values))})"
+
+
+def _literal(value: Constant) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return text(value) if isinstance(value, str) else repr(value)
+
+
+def _like(part: str) -> str:
+    """Write a text for LIKE in which nothing stands for anything else."""
+    for sign in "!%_":
+        part = part.replace(sign, "!" + sign)
+    return text(part)

@@ -20,6 +20,7 @@ from cjkit.project.sections import (
     CompanySection,
     ConsentSection,
     ConversionSection,
+    DeclaredSegment,
     Dimension,
     EngineSection,
     EventPlace,
@@ -30,6 +31,7 @@ from cjkit.project.sections import (
     Namespace,
     OrdersSection,
     PeriodSection,
+    Persona,
     PrivacySection,
     ProjectSection,
     QualitySection,
@@ -78,6 +80,8 @@ class Project:
     linking: LinkingSection
     events: Mapping[str, EventPlace]
     touchpoints: Mapping[str, Touchpoint]
+    segments: Mapping[str, DeclaredSegment] = field(default_factory=dict)
+    personas: Mapping[str, Persona] = field(default_factory=dict)
     funnel: FunnelSection | None = None
     names: Mapping[str, Mapping[str, Mapping[Language, str]]] = field(default_factory=dict)
 
@@ -178,6 +182,10 @@ def read_project(path: str | Path) -> Project:
     values["names"] = _take_names(declared.get("names", {}), faults)
     if values["quality"]:
         _name_rules(values["quality"], values["names"])
+    for name, segment in values["segments"].items():
+        values["names"].setdefault("segment", {})[name] = segment.words
+    for name, persona in values["personas"].items():
+        values["names"].setdefault("persona", {})[name] = persona.name
     faults += _contradictions(values)
     if faults:
         raise CjkitError(_listed(path, faults))
@@ -264,6 +272,12 @@ def _contradictions(values: Mapping[str, Any]) -> list[str]:
             hint = f" Did you mean {near!r}?" if near else ""
             faults.append(f"{place}={given!r} is no {what} of this file.{hint}")
 
+    spoken = values["project"].languages if values["project"] else ()
+
+    def check_words(place: str, wording: Mapping[Language, str]) -> None:
+        if lacking := [language for language in spoken if not wording.get(language)]:
+            faults.append(f"{place}: its words lack {' and '.join(lacking)}.")
+
     for name, event in events.items():
         check(f"events.{name}.stage", event.stage, stages, "stage")
         check(f"events.{name}.touchpoint", event.touchpoint, touchpoints, "touchpoint")
@@ -292,10 +306,14 @@ def _contradictions(values: Mapping[str, Any]) -> list[str]:
         for rule in values["quality"].rule:
             place = f"quality.rule {rule.name!r}"
             check(f"{place}.table", rule.table, CONTRACT, "table")
-            spoken = values["project"].languages if values["project"] else ()
-            for wording in (rule.words, rule.reason or rule.words):
-                if lacking := [language for language in spoken if not wording.get(language)]:
-                    faults.append(f"{place}: its words lack {' and '.join(lacking)}.")
+            check_words(place, rule.words)
+            check_words(place, rule.reason or rule.words)
+    for name, segment in values["segments"].items():
+        check_words(f"segments.{name}", segment.words)
+    for name, persona in values["personas"].items():
+        check_words(f"personas.{name}.name", persona.name)
+        if persona.story:
+            check_words(f"personas.{name}.story", persona.story)
     for name, source in values["sources"].items():
         check(f"sources.{name}.customers", source.customers, values["sources"], "source")
     if values["report"]:

@@ -384,6 +384,24 @@ class QualitySection(Declared):
     absurd_amount: float | None = Field(None, gt=0)
 
 
+class DeclaredSegment(Declared):
+    """`[segments.<name>]`: customers of whom `when` holds; of several, the first that is written.
+
+    `when` is a condition as in mappings without `matches`, over the features of
+    `cjkit.segmentation.read_features` and the columns of customers.
+    """
+
+    when: Claim
+    words: Words
+
+
+class Persona(Declared):
+    """`[personas.<segment>]`: the name and the story that the team gives to a segment."""
+
+    name: Words
+    story: Words = Field(default_factory=dict)
+
+
 SECTIONS: dict[str, type[Declared]] = {
     "project": ProjectSection,
     "company": CompanySection,
@@ -407,4 +425,6 @@ TABLES: dict[str, type[Declared]] = {
     "sources": Source,
     "events": EventPlace,
     "touchpoints": Touchpoint,
+    "segments": DeclaredSegment,
+    "personas": Persona,
 }

@@ -9,10 +9,11 @@ from typing import Any
 
 from cjkit import labels, sources
 from cjkit.checks import CjkitError
-from cjkit.cleansing.declared import declared_rules
+from cjkit.cleansing.declared import declared_rules, filled_columns
 from cjkit.labels import display_name, format_number
 from cjkit.project import Project
 from cjkit.report.plan import counted, notebook_files, plan_notebooks
+from cjkit.segmentation import check_segments
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,7 @@ def check_project(project: Project) -> Checked:
     mappings = attempt(sources.read_mappings)
     if mappings:
         attempt(partial(declared_rules, mappings=mappings))
+        attempt(partial(check_segments, columns=filled_columns("customers", mappings)))
     if files and mappings:
         looks = sources.describe(project)
         faults += [problem for look in looks for problem in look.problems]

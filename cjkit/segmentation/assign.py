@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -11,13 +11,24 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from cjkit.engine import Table, text
-from cjkit.labels import Language, display_name, format_number, format_percent, label
+from cjkit.labels import (
+    Language,
+    display_name,
+    format_money,
+    format_number,
+    format_percent,
+    label,
+)
 from cjkit.plots.pairs import draw_pairs
+from cjkit.plots.treemap import draw_treemap
 from cjkit.privacy import Relation, Totals
-from cjkit.segmentation.rules import RFM_RULES, SCORES, Rule, check_rules
+from cjkit.segmentation.rules import RFM_RULES, SCORES, Rule, check_cuts, check_rules
 from cjkit.statistics import mean_interval, ratio_interval, wilson_interval
 
 DAY_US = 86_400_000_000
+
+_VALUES = {"recency": "recency_days", "frequency": "orders", "monetary": "revenue"}
+_BETTER = {"recency": "<=", "frequency": ">=", "monetary": ">="}
 
 
 @dataclass(frozen=True)
@@ -70,6 +81,11 @@ class Segments:
     formats: ClassVar[dict[str, str]] = {"segment_share": "rate", "revenue_share": "rate"}
 
     @property
+    def treemap(self) -> SegmentTreemap:
+        """The same sizes, to be drawn as areas."""
+        return SegmentTreemap(self.table, self.sql)
+
+    @property
     def most_valuable(self) -> pd.Series[Any]:
         """The row of the segment that brings most revenue."""
         return self.table.sort_values("revenue").iloc[-1]
@@ -100,11 +116,63 @@ class Segments:
         )
 
 
+@dataclass(frozen=True)
+class SegmentTreemap:
+    """The sizes of segments as areas, and their value as colour.
+
+    Attributes
+    ----------
+    table : DataFrame
+        As of `Segments`.
+    sql : tuple of str
+    """
+
+    table: pd.DataFrame
+    sql: tuple[str, ...]
+
+    counts: ClassVar[dict[str, tuple[str, ...]]] = Segments.counts
+    adds_up: ClassVar[tuple[Relation, ...]] = Segments.adds_up
+    formats: ClassVar[dict[str, str]] = Segments.formats
+
+    def finding(self, language: Language) -> str:
+        """Say in which segment customers are worth most."""
+        known = self.table.dropna(subset="customer_value")
+        if known.empty:
+            return label("no_orders", language)
+        row = known.iloc[int(np.argmax(known["customer_value"].to_numpy(float)))]
+        return label(
+            "treemap_finding",
+            language,
+            segment=display_name(row["segment"], "segment", language),
+            value=format_money(row["customer_value"], language),
+            low=format_money(row["customer_value_low"], language),
+            high=format_money(row["customer_value_high"], language),
+            customers=format_number(row["customers"], language),
+        )
+
+    def plot(self, *, ax: Axes | None = None, language: Language = "en") -> Axes:
+        """Draw each segment as large as its customers, and as dark as each of them is worth."""
+        rows = self.table.dropna(subset="segment_share")
+        return draw_treemap(
+            [display_name(name, "segment", language) for name in rows["segment"]],
+            rows["segment_share"].tolist(),
+            rows["customer_value"].tolist(),
+            [
+                f"{format_percent(share, language)}\n{format_money(value, language)}"
+                for share, value in zip(rows["segment_share"], rows["customer_value"], strict=True)
+            ],
+            scale=label("customer_value", language),
+            write=lambda value: format_money(value, language),
+            ax=ax,
+        )
+
+
 def assign_segments(
     orders: Table,
     *,
     as_of_us: int | None = None,
     rules: Sequence[Rule] = RFM_RULES,
+    cuts: Mapping[str, Sequence[float]] | None = None,
     name: str = "rfm",
 ) -> Segments:
     """Score each customer's recency, frequency and money from 1 to 5 and name the segment.
@@ -118,6 +186,10 @@ def assign_segments(
     whom `b` are worse and `t` stand equal (oneself included), it is ceil(5 (b + (t + 1) / 2) / n).
     Equal customers thus always have equal scores, and a score may have nobody.
 
+    A score with fixed `cuts` is 1 + the number of its four limits that the customer reaches: of
+    recency those days or fewer, of frequency those orders or more, of money that revenue or more.
+    Fixed scores mean the same at any time; fifths compare customers with one another.
+
     Parameters
     ----------
     orders : Table
@@ -127,6 +199,9 @@ def assign_segments(
         last order.
     rules : sequence of Rule
         Which scores make which segment; every pair of scores must belong to exactly one.
+    cuts : mapping from 'recency', 'frequency' or 'monetary' to four limits, optional
+        In days, orders and money, the limit of score 2 first: `{"recency": (365, 180, 90, 30),
+        "frequency": (2, 3, 5, 10)}`. Scores that it leaves out are fifths.
     name : str, default 'rfm'
         What the customers' table is called on the engine; one of that name is replaced.
 
@@ -137,52 +212,69 @@ def assign_segments(
     Raises
     ------
     CjkitError
-        When a pair of scores belongs to no rule or to several.
+        When a pair of scores belongs to no rule or to several, or `cuts` are no four limits, each
+        better than the one before.
     """
     check_rules(rules)
+    check_cuts(cuts := dict(cuts or {}))
     engine = orders.engine
     if as_of_us is None:
         last = engine.query(f"select max(ordered_us) as last_us from {orders}")["last_us"].iloc[0]
         as_of_us = 0 if pd.isna(last) else int(last) + 1
-    scored = _scores_sql(orders, as_of_us)
+    scored = _scores_sql(orders, as_of_us, cuts)
     customers_sql = f"""
         select customer_id, {_segment_sql(rules)} as segment, recency_score, frequency_score,
             monetary_score, recency_days, orders, revenue
         from ({scored}) as scored"""
     customers = engine.materialize(name, customers_sql)
-    summary_sql = f"""
+    names = [rule.segment for rule in rules]
+    table, summary_sql = describe_segments(customers, names)
+    return Segments(table, customers, as_of_us, tuple(rules), (customers_sql, summary_sql))
+
+
+def describe_segments(customers: Table, order: Sequence[str]) -> tuple[pd.DataFrame, str]:
+    """Return the sizes and the value of each segment as `Segments` has them, and the statement.
+
+    Parameters
+    ----------
+    customers : Table
+        Reads `segment`, `orders`, `revenue`, `recency_days`, one row for each customer.
+    order : sequence of str
+        The segments in the order of the rows; those that nobody is in are left out.
+    """
+    sql = f"""
         select segment, count(*) as customers, sum(orders) as orders, sum(revenue) as revenue,
             sum(revenue * revenue) as revenue_squared, sum(revenue * orders) as revenue_orders,
             sum(orders * orders) as orders_squared
-        from {customers} as rfm group by segment"""
-    summary = engine.query(summary_sql).set_index("segment")
-    recency = engine.quantiles(str(customers), "recency_days", [0.5], by=["segment"])
+        from {customers} as customers group by segment"""
+    summary = customers.engine.query(sql).set_index("segment")
+    recency = customers.engine.quantiles(str(customers), "recency_days", [0.5], by=["segment"])
     summary["recency_days"] = recency.set_index("segment")["p50"]
-    return Segments(
-        _describe(summary, rules), customers, as_of_us, tuple(rules), (customers_sql, summary_sql)
-    )
+    return _describe(summary, order), sql
 
 
-def _scores_sql(orders: Table, as_of_us: int) -> str:
+def _scores_sql(orders: Table, as_of_us: int, cuts: Mapping[str, Sequence[float]]) -> str:
     """Write the SQL of one row a customer with its figures and scores."""
     placed = ", ".join(
         f"2 * rank() over (order by {value} {way}) + count(*) over (partition by {value}) - 1"
         f" as twice_{score}"
-        for score, value, way in (
-            ("recency", "recency_days", "desc"),
-            ("frequency", "orders", "asc"),
-            ("monetary", "revenue", "asc"),
-        )
+        for score, value in _VALUES.items()
+        for way in ("desc" if _BETTER[score] == "<=" else "asc",)
     )
     # The average rank may be a half: twice the rank keeps the comparison in whole numbers.
+    fifths = {
+        score: [f"5 * twice_{score} > {2 * fifth} * n" for fifth in SCORES[:-1]]
+        for score in _VALUES
+    }
+    reached = fifths | {
+        score: [f"{_VALUES[score]} {_BETTER[score]} {float(limit)!r}" for limit in limits]
+        for score, limits in cuts.items()
+    }
     scores = ", ".join(
         "1 + "
-        + " + ".join(
-            f"case when 5 * twice_{score} > {2 * fifth} * n then 1 else 0 end"
-            for fifth in SCORES[:-1]
-        )
+        + " + ".join(f"case when {limit} then 1 else 0 end" for limit in limits)
         + f" as {score}_score"
-        for score in ("recency", "frequency", "monetary")
+        for score, limits in reached.items()
     )
     return f"""
         select customer_id, recency_days, orders, revenue, {scores}
@@ -208,11 +300,9 @@ def _segment_sql(rules: Sequence[Rule]) -> str:
     return f"case {cases} end"
 
 
-def _describe(summary: pd.DataFrame, rules: Sequence[Rule]) -> pd.DataFrame:
+def _describe(summary: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
     """Turn the sums of each segment into its shares and means with their intervals."""
-    order = [
-        name for name in dict.fromkeys(rule.segment for rule in rules) if name in summary.index
-    ]
+    order = [name for name in dict.fromkeys(names) if name in summary.index]
     sums = summary.loc[order].astype(float)
     customers, orders, revenue = sums["customers"], sums["orders"], sums["revenue"]
     table = pd.DataFrame({"segment": order, "customers": customers.astype(int).to_numpy()})

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
-from cjkit.checks import CjkitError
+from cjkit.checks import CjkitError, one_of
 
 SCORES = (1, 2, 3, 4, 5)
 
@@ -55,3 +56,17 @@ def holds(rule: Rule, recency: int, frequency: int) -> bool:
         rule.recency[0] <= recency <= rule.recency[1]
         and rule.frequency[0] <= frequency <= rule.frequency[1]
     )
+
+
+def check_cuts(cuts: Mapping[str, Sequence[float]]) -> None:
+    """Raise CjkitError unless each score has four limits, from the worst to the best."""
+    for score, limits in cuts.items():
+        one_of("cuts: score", score, ("recency", "frequency", "monetary"))
+        way = "falling" if score == "recency" else "rising"
+        steps = [later - limit for limit, later in pairwise(limits)]
+        if len(limits) != 4 or not all(
+            step < 0 if way == "falling" else step > 0 for step in steps
+        ):
+            raise CjkitError(
+                f"cuts[{score!r}]={tuple(limits)!r} must be four {way} limits, from score 2 on."
+            )

@@ -1,0 +1,141 @@
+"""Migration: who was in which segment before, and is in which now."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from cjkit.checks import unknown_name
+from cjkit.engine import Table, column, text
+from cjkit.labels import Language, display_name, format_number, format_percent, label
+from cjkit.plots.flow import draw_flow
+from cjkit.privacy import Relation, Totals
+from cjkit.statistics import wilson_interval
+
+OUTSIDE = "outside"
+"""The place of those who were no customers before, or are none now."""
+
+
+@dataclass(frozen=True)
+class Migration:
+    """What `measure_migration` found.
+
+    Attributes
+    ----------
+    table : DataFrame, one row for each pair of segments that somebody moved (or stayed) between
+        `previous_segment`, `segment` (either may be `outside`: no customer then, or not any more),
+        `customers` (count), `move_rate` (of those who were in `previous_segment`; 0 to 1, Wilson)
+        with `move_rate_low` and `move_rate_high`.
+    order : tuple of str
+        The segments, first to last.
+    sql : tuple of str
+    """
+
+    table: pd.DataFrame
+    order: tuple[str, ...]
+    sql: tuple[str, ...]
+
+    counts: ClassVar[dict[str, tuple[str, ...]]] = {
+        "customers": ("move_rate", "move_rate_low", "move_rate_high")
+    }
+    adds_up: ClassVar[tuple[Relation, ...]] = (
+        Totals("customers", ("previous_segment",)),
+        Totals("customers", ("segment",)),
+    )
+
+    @property
+    def largest_move(self) -> pd.Series[Any] | None:
+        """The row of the most customers who changed their segment; None where nobody did."""
+        inside = self.table[(self.table[["previous_segment", "segment"]] != OUTSIDE).all(axis=1)]
+        moved = inside[inside["previous_segment"] != inside["segment"]].dropna(subset="customers")
+        if moved.empty:
+            return None
+        return moved.iloc[int(np.argmax(moved["customers"].to_numpy(float)))]
+
+    def finding(self, language: Language) -> str:
+        """Say which move most customers made."""
+        row = self.largest_move
+        if row is None:
+            return label("nobody_moved", language)
+        return label(
+            "migration_finding",
+            language,
+            before=display_name(row["previous_segment"], "segment", language),
+            now=display_name(row["segment"], "segment", language),
+            customers=format_number(row["customers"], language),
+            rate=format_percent(row["move_rate"], language),
+            low=format_percent(row["move_rate_low"], language),
+            high=format_percent(row["move_rate_high"], language),
+        )
+
+    def plot(self, *, ax: Axes | None = None, language: Language = "en") -> Axes:
+        """Draw the segments before and now, joined by those who went between them."""
+        rows = self.table.dropna(subset="customers")
+        order = (*self.order, OUTSIDE)
+        return draw_flow(
+            [
+                (0, before, now, float(customers))
+                for before, now, customers in zip(
+                    rows["previous_segment"], rows["segment"], rows["customers"], strict=True
+                )
+            ],
+            order=order,
+            faded=(OUTSIDE,),
+            names={name: display_name(name, "segment", language) for name in order},
+            name_step=lambda step: label("then" if step == 0 else "now", language),
+            write=lambda share: format_percent(share, language, digits=0),
+            ax=ax,
+        )
+
+
+def measure_migration(
+    now: Table, before: Table, *, order: Sequence[str] = (), of: str = "segment"
+) -> Migration:
+    """Count who went from which segment to which.
+
+    Parameters
+    ----------
+    now, before : Table
+        One row for each customer with `customer_id` and the column `of`: what `assign_segments`,
+        `apply_rules`, `measure_lifecycle` or a definition of found segments gave at two moments.
+    order : sequence of str
+        The segments, first to last; those that it leaves out follow by name.
+    of : str, default 'segment'
+        The column that names the segment, such as 'lifecycle'.
+
+    Raises
+    ------
+    CjkitError
+        When a table has no such column.
+    """
+    for table in (now, before):
+        if of not in table.columns:
+            raise unknown_name("of: column", of, set(table.columns), where=f"table {table.name!r}")
+    sql = f"""
+        select coalesce(cast(previous.{column(of)} as varchar), {text(OUTSIDE)})
+                as previous_segment,
+            coalesce(cast(present.{column(of)} as varchar), {text(OUTSIDE)}) as segment,
+            count(*) as customers
+        from {now} as present full outer join {before} as previous
+            on present.customer_id = previous.customer_id
+        group by 1, 2"""
+    found = now.engine.query(sql)
+    named = {*found["previous_segment"], *found["segment"]} - {OUTSIDE, *order}
+    segments = (*order, *sorted(named))
+    rank = {name: place for place, name in enumerate((*segments, OUTSIDE))}
+    found = found.assign(
+        first=found["previous_segment"].map(rank), second=found["segment"].map(rank)
+    )
+    moves = found.sort_values(["first", "second"], ignore_index=True)
+    moves = moves.drop(columns=["first", "second"])
+    were = moves.groupby("previous_segment")["customers"].transform("sum")
+    moves["move_rate"] = moves["customers"] / were
+    moves["move_rate_low"], moves["move_rate_high"] = wilson_interval(moves["customers"], were)
+    come = moves["previous_segment"] == OUTSIDE
+    moves.loc[come, ["move_rate", "move_rate_low", "move_rate_high"]] = float("nan")
+    return Migration(moves, segments, (sql,))
