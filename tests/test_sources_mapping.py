@@ -11,7 +11,8 @@ from cjkit import sources
 from cjkit.checks import CjkitError
 from cjkit.project.conditions import Condition
 from cjkit.sources import read_mapping, shipped_mappings
-from cjkit.sources.mapping import FileRule, Filter, Lookup, Plus, Row, Spelling, Value
+from cjkit.sources.files import FileRule
+from cjkit.sources.mapping import Each, Filter, Lookup, Plus, Row, Spelling, Value
 
 
 def mapping(**changes):
@@ -188,7 +189,7 @@ def test_the_reference_names_every_key_and_its_example_holds_together():
     reference = sources.__doc__
     example = textwrap.dedent(reference.split("::\n\n")[1].split("[file]: how")[0])
     assert len(read(tomllib.loads(example)).rows) == 1
-    for model in (FileRule, Lookup, Spelling, Filter, Row, Value, Condition, Plus):
+    for model in (FileRule, Lookup, Spelling, Filter, Row, Each, Value, Condition, Plus):
         for name, field in model.model_fields.items():
             key = field.alias or name
             assert re.search(rf"[`\[.{{ ]{key}[`\]]|{key} = ", reference), f"{model}: {key}"

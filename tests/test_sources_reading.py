@@ -14,7 +14,7 @@ from workbook import write_workbook
 
 from cjkit.checks import CjkitError
 from cjkit.engine import DuckDB
-from cjkit.sources.mapping import FileRule
+from cjkit.sources.files import FileRule
 from cjkit.sources.reading import read_records
 
 

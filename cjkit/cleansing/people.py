@@ -9,6 +9,7 @@ from cjkit.cleansing.rules import IS_CLEAN, RULE
 from cjkit.engine import column, text
 from cjkit.events import CONTRACT, PURCHASE
 from cjkit.privacy import answers_sql, denied_sql
+from cjkit.sources import event_places
 
 _STAFF = ("is_staff", "x_is_staff")
 _TEST = ("is_test", "x_is_test")
@@ -129,7 +130,9 @@ def flag_order_of_events(landing: Landing) -> None:
         engine.run('drop table "ordered events"')
     media = ", ".join(map(text, _ADVERTISED))
     placed = [
-        text(name) for name, place in landing.project.events.items() if place.channel in _ADVERTISED
+        text(name)
+        for name, place in event_places(landing.project).items()
+        if place.channel in _ADVERTISED
     ]
     by_place = f"rows.channel is null and rows.event in ({', '.join(placed) or 'null'})"
     mailed = f"rows.channel in ({media}) or {by_place}"

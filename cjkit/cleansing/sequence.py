@@ -16,6 +16,7 @@ from cjkit.cleansing.landing import Landing, extra_columns
 from cjkit.cleansing.sales import order_events_sql
 from cjkit.engine import DuckDB, column, text
 from cjkit.events import CONTRACT, ORDER, SQL_TYPES
+from cjkit.sources import event_places
 
 _NO_FLAG = "unreadable_detail"
 """Is no flag of the event: the detail is missing, which the row itself shows."""
@@ -148,7 +149,7 @@ def _add_places(landing: Landing) -> None:
     project, engine = landing.project, landing.engine
     events = [
         (name, place.touchpoint, place.channel, place.stage)
-        for name, place in project.events.items()
+        for name, place in event_places(project).items()
     ]
     touchpoints = [(name, place.stage) for name, place in project.touchpoints.items()]
     _add_texts(engine, "event places", ("event", "touchpoint", "channel", "stage"), events)

@@ -3,7 +3,8 @@
 A *mapping* says in TOML what the columns of one system's exports mean. A new system is a new
 mapping, not new code. `shipped_mappings()` lists those that come with cjkit; your own stands in a
 file beside `journey.toml` (`mapping = "./till.toml"`) or in it (`[sources.till.mapping]`).
-`python -m cjkit check journey.toml` says all that is wrong with it, before anything is read.
+`python -m cjkit check journey.toml` says all that is wrong with it, before anything is read, and
+`python -m cjkit map FILE` looks at an export that nobody has described yet.
 
 A whole mapping
 ---------------
@@ -42,14 +43,23 @@ A whole mapping
 `format`        `csv`, `ndjson` (one object a line), `json`, `parquet`, `excel`. Left out, the end
                 of each file's name decides.
 `encoding`      Any that Python knows, `utf-8` where left out. A byte order mark decides by itself.
-`delimiter`     CSV: what divides cells, `,` where left out.
+`delimiter`     CSV: what divides cells, `,` where left out. `sniff` takes that of comma,
+                semicolon, tab and | which divides most cells of the header.
 `header_row`    CSV and Excel: the line that holds the column names, 1 where left out.
-`skip_rows`     CSV and Excel: how many rows after it are no data.
+`header_rows`   CSV and Excel: how many rows hold names, 1 to 3. They are joined, as in
+                `Question / Option`; an empty cell goes on with what stands left of it.
+`skip_rows`     CSV and Excel: how many rows after the names are no data.
 `sheet`         Excel: the sheet, the first where left out.
 `records`       JSON: where the list of records is, such as `data.results`. Left out, the file is
                 one list, or one object after another.
 `nulls`         Texts that mean missing, such as `["null", "(not set)"]`; empty ones always do.
-`time_zone`     The zone of times that do not say theirs.
+`time_zone`     The zone of times that do not say theirs; `project` is that of journey.toml.
+`optional`      `true`: columns that a file lacks are empty, as keys are in JSON.
+`names`         What else a column may be called: `names.email = ["E-mail", "メール"]`.
+`pairs`         Lists of keys and values: `pairs.params = { key = "key", value = ["value.text",
+                "value.number"] }` makes `params.page` the value that stands with `page`.
+`fill_down`     `{ columns = ["Email"], within = "Order" }`: an empty cell holds what the records
+                above it with the same order hold.
 ==============  ===================================================================================
 
 Names of columns
@@ -57,7 +67,8 @@ Names of columns
 A column is named as its header has it; upper and lower case may differ. In JSON, and in cells or
 Parquet columns that hold JSON, lists or structures, dots lead inside and numbers count from 0:
 `geo.country`, `items.0.price`. A missing column is an error. In JSON, which leaves out what is
-empty, it is one where a required column needs it and no record of the file has it.
+empty, and where `file.optional` says so, it is one where a required column of a row that is made
+needs it and no record of the file has it.
 
 [ids]: who the person is
 ------------------------
@@ -103,28 +114,39 @@ filter that holds takes the record out. Records that no [[row]] applies to are c
 [[row]]: what a record becomes
 ------------------------------
 Every [[row]] makes one row of its `table` from each record that its `when` (all, where left out)
-holds of. `ids` chooses and orders namespaces for this row; `[]` means that it has no person.
-`unique` names columns, or namespaces, whose values together name the thing that the row is about:
-the same values again are the same thing. `[row.columns]` fills columns of the contract
-(`cjkit.events.CONTRACT`); beside them `x_*`, and any name for customers.
+holds of. With `each = "items"` it makes one of each element of that list: `items.price` is then
+what the element holds, `items` the element itself, `{ position = true }` its place from 1. A text
+is divided by `each = { column = "contacts", separator = ";" }`. `ids` chooses and orders namespaces
+for this row; `[]` means that it has no person. `unique` names columns, or namespaces, whose values
+together name the thing that the row is about: the same values again are the same thing.
+`[row.columns]` fills columns of the contract (`cjkit.events.CONTRACT`); beside them `x_*`, and any
+name for customers.
 
 [row.columns]: where values come from
 -------------------------------------
-=========================================  =========================================================
-`"amount"`                                 the column, read as the contract's column wants it
-`{ column = "amount", ... }`               the same, with more to say
-`{ value = "email" }`                      always this
-`{ join = ["a", "b"], separator = "-" }`   texts joined; a missing part leaves its place empty
-`{ first = ["mail", "contact_mail"] }`     the first that is not missing
-`{ multiply = ["n", "price"] }`            numbers; also `add`, `subtract`; missing where a part is
-`{ when = {...} }`                         whether a condition holds
-=========================================  =========================================================
+===========================================  =======================================================
+`"amount"`                                   the column, read as the contract's column wants it
+`{ column = "amount", ... }`                 the same, with more to say
+`{ value = "email" }`                        always this
+`{ join = ["a", "b"], separator = "-" }`     texts joined; a missing part leaves its place empty
+`{ first = ["mail", "contact_mail"] }`       the first that is not missing
+`{ multiply = ["n", "price"] }`              numbers; also `add`, `subtract`; one that lacks a part
+                                             is missing
+`{ seconds_between = ["in", "out"], ... }`   from one time to another; `time` says how both are
+                                             written
+`{ position = true }`                        the place in the list of `each`, from 1
+`{ when = {...} }`                           whether a condition holds
+===========================================  =======================================================
 
-More to say of a text (`column`, `join`, `first`):
+More to say of a text (`column`, `join`, `first`); the first two also of ids and private fields:
 
+`replace = { "午前" = "AM" }`
+    Pieces of the text that become others, in order, before all else.
+`extract = "^zcrm_(.+)"`
+    The text is what the group of a regular expression finds; what it does not find is missing.
 `codes = { open = "open_email" }`
     What each text stands for; `""` stands for missing. For other texts `else` stands, and where
-    there is none the row is set aside as `unknown_code`.
+    there is none the row is set aside as `unknown_code`; `keep = true` leaves them as they are.
 `nulls = ["118"]`
     Texts that mean missing here.
 `normalise = "text"`
@@ -133,6 +155,8 @@ More to say of a text (`column`, `join`, `first`):
     A column that the contract does not know holds numbers. Numbers may have full-width digits, a
     currency, commas between thousands, and parentheses or a triangle for minus. A comma is never a
     decimal point.
+`clock = true`
+    A number of seconds may be written as `1:02:03` or `02:03`.
 `time = "..."`
     How a time is written; a list is tried in order. `iso` (`2024-05-01T09:58:12Z`, `2024-05-01
     09:58`, `2024/5/1`, with an offset or without), `epoch_s`, `epoch_ms`, `epoch_us`, a pattern
@@ -146,6 +170,20 @@ More to say of a text (`column`, `join`, `first`):
 
 A value that is there and cannot be read is missing, and its row says so (`unreadable`).
 
+[events.<event>]: where events belong
+-------------------------------------
+`open_email = { touchpoint = "newsletter", channel = "email", stage = "interest" }`, as [events] of
+journey.toml, which wins: for events whose rows leave it open.
+
+like: a mapping that is nearly another
+--------------------------------------
+`like = "qualtrics"`, or a path: what the mapping says itself wins, name by name in each table; its
+filters and rows come after those of the other. In journey.toml::
+
+    [sources.survey.mapping]
+    like = "qualtrics"
+    file.names.nps = ["Q5"]                 # which question is the recommendation
+
 [lookup.<name>]: columns of another source
 ------------------------------------------
 `source = "offers"`, `key = "id"` (there), `on = "offer_id"` (here): the columns of the first record
@@ -155,10 +193,10 @@ there with this key can be named as `<name>.<column>`. A source that is only loo
 
 from cjkit.sources.checking import read_mapping, shipped_mappings
 from cjkit.sources.describing import FileLook, describe
-from cjkit.sources.landing import Landed, land, read_mappings
+from cjkit.sources.landing import Landed, event_places, land, read_mappings
+from cjkit.sources.ledgers import Ledger
 from cjkit.sources.mapping import SourceMapping
 from cjkit.sources.raw import read_raw
-from cjkit.sources.rows import Ledger
 from cjkit.sources.texts import comparable
 
 __all__ = [
@@ -168,6 +206,7 @@ __all__ = [
     "SourceMapping",
     "comparable",
     "describe",
+    "event_places",
     "land",
     "read_mapping",
     "read_mappings",

@@ -8,8 +8,8 @@ import re
 import shutil
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from itertools import islice
+from dataclasses import dataclass, replace
+from itertools import accumulate, islice
 from pathlib import Path
 from typing import BinaryIO
 
@@ -18,10 +18,16 @@ from python_calamine import CalamineError, CalamineWorkbook
 
 from cjkit.checks import CjkitError, unknown_name
 from cjkit.engine import DuckDB, text
-from cjkit.sources.columns import SEPARATOR, Reading, find_columns, json_record, reach_json
+from cjkit.sources.columns import (
+    SEPARATOR,
+    Reading,
+    absent_columns,
+    find_columns,
+    json_record,
+)
 from cjkit.sources.encoding import CHUNK
 from cjkit.sources.expressions import without_nulls
-from cjkit.sources.mapping import FileRule
+from cjkit.sources.files import DELIMITERS, SNIFF, FileRule
 
 LONGEST_LINE = 16_000_000
 """The longest record that can be read, in bytes."""
@@ -43,8 +49,10 @@ def open_csv(
         head = file.read(CHUNK)
     if b"\r" in head and b"\n" not in head:
         path = _plain_lines(path, workspace / "lines of old")
+    if rule.delimiter == SNIFF:
+        rule = rule.model_copy(update={"delimiter": _sniff(path, rule)})
     names, body = _read_header(path, rule, shown)
-    places = find_columns(wanted, names, shown)
+    places = find_columns(wanted, names, shown, rule)
     if body.needs_copy:
         source = path
         path = workspace / "body"
@@ -55,9 +63,9 @@ def open_csv(
     cells = [f"coalesce({cell}, '')" for cell in table.cells]
     fields = [f"concat_ws({SEPARATOR}, {', '.join(cells)}) as record_text"]
     for number, place in enumerate(places, 1):
-        value = reach_json(f"c{place.number}", place.inner) if place.inner else f"c{place.number}"
+        value = place.value(f"c{place.number}") if place else "null::varchar"
         fields.append(f"{without_nulls(value, rule.nulls)} as f{number}")
-    taken = {place.number for place in places}
+    taken = {place.number for place in places if place}
     unmapped = tuple(
         name.strip() for number, name in enumerate(names, 1) if number not in taken and name.strip()
     )
@@ -69,7 +77,13 @@ def open_csv(
         f"select row_number() over () as record_no, {', '.join(fields)} from {rows}",
         f"select row_number() over () as record_no, {record} from {rows}",
         unmapped,
-        repair=lambda: _repair(engine, table, fields, record, unmapped, workspace),
+        absent=absent_columns(wanted, places),
+        keys=tuple(name.strip() for name in names),
+        repair=lambda: replace(
+            _repair(engine, table, fields, record, unmapped, workspace),
+            absent=absent_columns(wanted, places),
+            keys=tuple(name.strip() for name in names),
+        ),
     )
 
 
@@ -136,7 +150,7 @@ def _read_header(path: Path, rule: FileRule, shown: Path) -> tuple[list[str], _B
             pass
         reader = csv.reader(lines, delimiter=rule.delimiter)
         try:
-            names = next(reader, [])
+            names = _join_headers(list(islice(reader, rule.header_rows)))
             own = lines.count
             for _ in islice(reader, rule.skip_rows):
                 pass
@@ -151,6 +165,35 @@ def _read_header(path: Path, rule: FileRule, shown: Path) -> tuple[list[str], _B
             "line that holds them."
         )
     return names, body
+
+
+def _sniff(path: Path, rule: FileRule) -> str:
+    """Return what divides most cells in the header of a file."""
+    with path.open("rb") as file:
+        line = next(islice(_Lines(file), rule.header_row - 1, None), "")
+    cells = {given: len(next(csv.reader([line], delimiter=given), [])) for given in DELIMITERS}
+    return max(cells, key=lambda given: cells[given])
+
+
+def _join_headers(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Make one name of each column: `question / option`, where a question stands over several.
+
+    An empty cell of any row but the last goes on with what stands left of it.
+    """
+    if len(rows) < 2:
+        return [*rows[0]] if rows else []
+    width = max(map(len, rows))
+    filled = []
+    for number, row in enumerate(rows, 1):
+        cells = [cell.strip() for cell in (*row, *[""] * (width - len(row)))]
+        if number < len(rows):
+            cells = [*accumulate(cells, _own_or_left)]
+        filled.append(cells)
+    return [" / ".join(dict.fromkeys(filter(None, cells))) for cells in zip(*filled, strict=True)]
+
+
+def _own_or_left(left: str, own: str) -> str:
+    return own or left
 
 
 class _Lines:

@@ -12,11 +12,12 @@ from typing import Any, TypeVar
 
 from cjkit.checks import CjkitError, Declared, nearest, read_declared
 from cjkit.events import CONTRACT, is_known_column
+from cjkit.project.sections import EventPlace
+from cjkit.sources.files import FileRule
 from cjkit.sources.mapping import (
     DIRECTIVES,
     EPOCHS,
     UNITS,
-    FileRule,
     Filter,
     Lookup,
     Row,
@@ -28,6 +29,8 @@ from cjkit.sources.mapping import (
 )
 
 D = TypeVar("D", bound=Declared)
+PROJECT_ZONE = "project"
+"""The `file.time_zone` of a mapping whose times are in the zone of the project."""
 RESERVED = (
     "person_key",
     "record_hash",
@@ -50,7 +53,9 @@ def shipped_mappings() -> list[str]:
     )
 
 
-def read_mapping(given: str | Mapping[str, Any], *, folder: Path, place: str) -> SourceMapping:
+def read_mapping(
+    given: str | Mapping[str, Any], *, folder: Path, place: str, time_zone: str = "UTC"
+) -> SourceMapping:
     """Read a mapping and check it, all its faults together.
 
     Parameters
@@ -62,6 +67,8 @@ def read_mapping(given: str | Mapping[str, Any], *, folder: Path, place: str) ->
         The folder of the project file.
     place : str
         What the errors call a mapping that has no file, such as 'sources.web.mapping'.
+    time_zone : str, default 'UTC'
+        What `file.time_zone = "project"` stands for.
 
     Raises
     ------
@@ -84,7 +91,34 @@ def read_mapping(given: str | Mapping[str, Any], *, folder: Path, place: str) ->
         declared, name = _read_toml(path), given
     else:
         declared, name = dict(given), place
+    declared = _with_model(declared, folder, place)
+    file = declared.get("file")
+    if isinstance(file, dict) and file.get("time_zone") == PROJECT_ZONE:
+        declared["file"] = {**file, "time_zone": time_zone}
     return _Checking(declared).finish(name)
+
+
+def _with_model(declared: dict[str, Any], folder: Path, place: str) -> dict[str, Any]:
+    """Return a mapping with what the one has that it is `like`: what it says itself wins.
+
+    Tables are joined name by name; filters and rows come after those of the other.
+    """
+    if not isinstance(like := declared.get("like"), str):
+        return declared
+    own = {key: value for key, value in declared.items() if key != "like"}
+    model = _with_model(_read_toml(_find(like, folder, f"{place}.like")), folder, place)
+    return _joined(model, own)
+
+
+def _joined(model: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    joined = {**model, **own}
+    for key in model.keys() & own.keys():
+        if isinstance(model[key], dict) and isinstance(own[key], dict):
+            is_whole = {"column", "join", "first"} & own[key].keys()  # an id is not half another
+            joined[key] = own[key] if is_whole else _joined(model[key], own[key])
+        elif key in ("filter", "row") and isinstance(own[key], list):
+            joined[key] = [*model[key], *own[key]]
+    return joined
 
 
 def _find(given: str, folder: Path, place: str) -> Path:
@@ -117,7 +151,7 @@ class _Checking:
 
     def __init__(self, declared: Mapping[str, Any]) -> None:
         self.faults: list[str] = []
-        known = ("system", "file", "lookup", "ids", "private", "filter", "row")
+        known = ("system", "like", "file", "lookup", "ids", "private", "filter", "row", "events")
         for key in declared:
             if key not in known:
                 self._add(key, " is not known.", key, known)
@@ -129,6 +163,7 @@ class _Checking:
         self.lookups = self._tables("lookup", Lookup)
         self.ids = self._tables("ids", Spelling)
         self.private = self._tables("private", Spelling)
+        self.events = self._tables("events", EventPlace)
         self.filters = self._list("filter", Filter)
         self.rows = [self._row(number, row) for number, row in self._list("row", Row).items()]
 
@@ -136,6 +171,7 @@ class _Checking:
         """Return the mapping, or raise all its faults."""
         self._check_private()
         self._check_filters()
+        self._check_lists()
         if self.faults or self.file is None:
             count = f"{len(self.faults)} faults" if len(self.faults) > 1 else "1 fault"
             lines = [f"{name} has {count}:", *(f"  - {fault}" for fault in self.faults)]
@@ -149,6 +185,7 @@ class _Checking:
             private=self.private,
             filters=tuple(self.filters.values()),
             rows=tuple(self.rows),
+            events=self.events,
             text=json.dumps(self.declared, ensure_ascii=False, sort_keys=True, default=str),
         )
 
@@ -215,7 +252,7 @@ class _Checking:
             if name not in row.columns and name not in ids:
                 known = [*row.columns, *ids]
                 self._add(f"{place}.unique", f" names {name!r}, no column of it.", name, known)
-        return RowRule(number, row.table, row.when, ids, row.unique, values)
+        return RowRule(number, row.table, row.each, row.when, ids, row.unique, values)
 
     def _check_contract(self, place: str, row: Row, values: Mapping[str, Value]) -> None:
         rule = CONTRACT[row.table]
@@ -239,9 +276,10 @@ class _Checking:
             where = f"{place}.columns.{name}"
             if kind == "time" and not value.times:
                 self.faults.append(f"{where} is a time: say how it is written, time = 'iso'.")
-            if kind in ("text", "whole", "number", "claim") and value.times:
+            is_timed = value.times and value.seconds_between is None
+            if kind in ("text", "whole", "number", "claim") and is_timed:
                 self.faults.append(f"{where} is no time: leave time out.")
-            if kind is None and value.times and not name.endswith("_at"):
+            if kind is None and is_timed and not name.endswith("_at"):
                 self.faults.append(f"{where} is a time: its name must end in _at.")
 
     def _check_times(self, place: str, value: Value, is_day: bool) -> None:
@@ -302,3 +340,23 @@ class _Checking:
             self.faults.append(f"filter {name!r} stands twice: give each a name of its own.")
         if "no_row" in names:
             self.faults.append("filter 'no_row' is cjkit's own name: choose another.")
+
+    def _check_lists(self) -> None:
+        """Refuse what stands inside a list where a row is not made of each of its elements."""
+        lists = [row.each for row in self.rows if row.each is not None]
+        for row in self.rows:
+            for each in lists:
+                if row.each == each:
+                    continue
+                for name in row.ids:
+                    rule = self.ids.get(name)
+                    if rule and (inside := [n for n in rule.columns if each.has(n)]):
+                        self.faults.append(
+                            f"row {row.number}.ids: {name} reads {inside[0]!r}, which stands in "
+                            f"the list {each.column!r}: say each = {each.column!r}, or leave "
+                            f"{name} out of its ids."
+                        )
+            if row.each is None and any(value.position for value in row.values.values()):
+                self.faults.append(
+                    f"row {row.number}: position is the place in a list: say each = the list."
+                )

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from cjkit.checks import CjkitError, unknown_name
 from cjkit.engine import column, text
+from cjkit.sources.files import FileRule, Pairs
 
 SEPARATOR = "chr(31)"
 """SQL of what stands between the cells of a record where it is one text."""
@@ -56,10 +59,17 @@ class Reading:
 
 @dataclass(frozen=True)
 class Place:
-    """A column of a file (from 1), and the path inside it, if any."""
+    """A column of a file (from 1), the path inside it, if any, and the key of a pair there."""
 
     number: int
     inner: tuple[str, ...] = ()
+    key: str | None = None
+    pairs: Pairs | None = None
+
+    def value(self, cell: str) -> str:
+        """Write the SQL of what stands here, where `cell` is the whole column as text."""
+        found = reach_json(cell, self.inner) if self.inner else cell
+        return found if self.pairs is None else pair_value(found, str(self.key), self.pairs)
 
 
 def record_hash(record: str, salt: str) -> str:
@@ -87,15 +97,25 @@ def json_record(names: Sequence[str], values: Sequence[str]) -> str:
     return f"json_object({', '.join(f'{text(name)}, {value}' for name, value in taken.items())})"
 
 
-def find_columns(wanted: Sequence[str], names: Sequence[str], path: Path) -> list[Place]:
+def find_columns(
+    wanted: Sequence[str], names: Sequence[str], path: Path, rule: FileRule
+) -> list[Place | None]:
     """Find the columns of a file that a mapping names, or say all that it lacks.
 
-    A name is looked for as it is, then whatever its case, then as the path inside a column.
+    A name is looked for as it is, then whatever its case, then as the path inside a column; then
+    the other names that it may have. Where columns are optional, one that is nowhere is None.
     """
-    found, faults = [], []
+    found: list[Place | None] = []
+    faults = []
     for name in wanted:
         try:
-            found.append(_find_column(name, names, path))
+            places = (_find_column(called, names, path, rule) for called in rule.called(name))
+            place = next((place for place in places if place is not None), None)
+            if place is None and not rule.optional:
+                raise unknown_name(
+                    "column", name, [each.strip() for each in names], where=str(path)
+                )
+            found.append(place)
         except CjkitError as error:
             faults.append(str(error))
     if faults:
@@ -103,7 +123,15 @@ def find_columns(wanted: Sequence[str], names: Sequence[str], path: Path) -> lis
     return found
 
 
-def _find_column(wanted: str, names: Sequence[str], path: Path) -> Place:
+def absent_columns(wanted: Sequence[str], places: Sequence[Place | None]) -> tuple[str, ...]:
+    """Return the names that were found nowhere."""
+    return tuple(name for name, place in zip(wanted, places, strict=True) if place is None)
+
+
+def _find_column(wanted: str, names: Sequence[str], path: Path, rule: FileRule) -> Place | None:
+    if pair := rule.pair_of(wanted):
+        place = _find_column(pair[0], names, path, rule)
+        return place and replace(place, key=pair[1], pairs=rule.pairs[pair[0]])
     parts = wanted.split(".")
     for length in range(len(parts), 0, -1):
         name = ".".join(parts[:length])
@@ -116,7 +144,7 @@ def _find_column(wanted: str, names: Sequence[str], path: Path) -> Place:
                 )
             if found:
                 return Place(found[0], tuple(parts[length:]))
-    raise unknown_name("column", wanted, [name.strip() for name in names], where=str(path))
+    return None
 
 
 def json_path(parts: Sequence[str]) -> str:
@@ -134,3 +162,48 @@ def reach_json(value: str, inner: Sequence[str]) -> str:
     """Write the SQL that reaches into a text of JSON; any other text has nothing inside."""
     valid = f"case when json_valid({value}) then {value} end"
     return f"json_extract_string({valid}, {text(json_path(inner))})"
+
+
+def as_list(given: str) -> str:
+    """Write the elements of a list in a text of JSON, as JSON each; anything else has none.
+
+    Some Parquet files wrap lists: `{"list": [{"element": ...}, ...]}`.
+    """
+    valid = f"case when json_valid({given}) then {given} end"
+    return (
+        f"case when starts_with(ltrim({given}), '[') then json_extract({valid}, '$[*]') "
+        f"when starts_with({given}, '{{\"list\":') then "
+        f"json_extract({valid}, '$.list[*].element') end"
+    )
+
+
+def pair_value(given: str, key: str, pairs: Pairs) -> str:
+    """Write the value that stands with `key` in a list of pairs; in an object, what `key` leads to.
+
+    Keys and values become two lists that all keys of one list share: the engine makes them once.
+    """
+    entries = f"from_json(to_json({as_list(given)}), {text(json.dumps([_shape(pairs)]))})"
+    keys = f"list_transform({entries}, lambda pair: {_member(pairs.key)})"
+    value = ", ".join(_member(path) for path in pairs.values)
+    values = f"list_transform({entries}, lambda pair: coalesce({value}, null))"
+    return (
+        f"case when starts_with({given}, '{{') and not starts_with({given}, '{{\"list\":') "
+        f"then {reach_json(given, (key,))} "
+        f"else list_extract({values}, list_position({keys}, {text(key)})) end"
+    )
+
+
+def _shape(pairs: Pairs) -> dict[str, Any]:
+    """Return the structure that pairs are read as: a text at the end of each path."""
+    shape: dict[str, Any] = {}
+    for path in (pairs.key, *pairs.values):
+        *parts, last = path.split(".")
+        inner = shape
+        for part in parts:
+            inner = inner.setdefault(part, {})
+        inner[last] = "VARCHAR"
+    return shape
+
+
+def _member(path: str) -> str:
+    return ".".join(["pair", *map(column, path.split("."))])

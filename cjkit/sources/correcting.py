@@ -16,7 +16,7 @@ import pandas as pd
 
 from cjkit.engine import DuckDB, column
 from cjkit.sources.columns import record_hash
-from cjkit.sources.mapping import FileRule
+from cjkit.sources.files import FileRule
 from cjkit.sources.reading import format_of, read_records
 
 
@@ -79,14 +79,16 @@ def correct_records(
     else:
         rows = [json.loads(record) for record in records]
         with copy.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file, delimiter=rule.delimiter, lineterminator="\n")
+            writer = csv.writer(file, lineterminator="\n")
             writer.writerows([list(rows[0]), *(list(row.values()) for row in rows)])
     plain = rule.model_copy(
         update={
             "format": "json" if is_json else "csv",
             "encoding": "utf-8",
             "records": None,
+            "delimiter": ",",
             "header_row": 1,
+            "header_rows": 1,
             "skip_rows": 0,
         }
     )

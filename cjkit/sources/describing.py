@@ -9,8 +9,8 @@ from pathlib import Path
 from cjkit.checks import CjkitError
 from cjkit.engine import DuckDB
 from cjkit.project import Project
+from cjkit.sources.files import Format
 from cjkit.sources.landing import read_mappings, shown_name
-from cjkit.sources.mapping import Format
 from cjkit.sources.reading import format_of, open_file
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from cjkit.checks import CjkitError
-from cjkit.sources.mapping import FileRule
+from cjkit.sources.files import FileRule
 
 CHUNK = 1 << 22
 """Files are looked through in pieces of this many bytes."""

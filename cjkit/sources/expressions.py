@@ -22,6 +22,8 @@ from cjkit.sources.mapping import (
 Columns = Mapping[str, str]
 """The SQL, as text, of each column that a mapping names."""
 
+POSITION = "position"
+"""What the engine calls the place of an element in its list, from 1."""
 _FIRST_US = -62_135_596_800_000_000  # 0001-01-01
 _LAST_US = 253_402_300_799_999_999  # 9999-12-31
 _WIDE = "０１２３４５６７８９，．＋－−△▲（）￥　\u00a0"
@@ -48,8 +50,12 @@ def without_nulls(given: str, nulls: Collection[str]) -> str:
 
 def base_text(value: Text, columns: Columns) -> str:
     """Write the text that a value begins with, before codes, numbers or times are read from it."""
-    nulls = value.nulls if isinstance(value, Value) else ()
-    return without_nulls(_origin(value, columns), nulls)
+    found = _origin(value, columns)
+    for old, new in value.replace.items():
+        found = f"replace({found}, {text(old)}, {text(new)})"
+    if value.extract is not None:
+        found = f"nullif(regexp_extract({found}, {text(value.extract)}, 1), '')"
+    return without_nulls(found, value.nulls if isinstance(value, Value) else ())
 
 
 def _origin(value: Text, columns: Columns) -> str:
@@ -76,17 +82,18 @@ def plain_text(constant: Constant) -> str:
     return str(constant).lower() if isinstance(constant, bool) else str(constant)
 
 
-def coded(base: str, codes: Mapping[str, Constant], other: Constant | None) -> str:
-    """Write the text that a code stands for; an unknown code gives `other`, else nothing.
+def coded(base: str, value: Value) -> str:
+    """Write the text that a code stands for; an unknown one gives `else`, itself, or nothing.
 
     A meaning that is empty means missing.
     """
     cases = [
         f"when {base} = {text(code)} then {text(plain_text(meaning))}"
-        for code, meaning in codes.items()
+        for code, meaning in (value.codes or {}).items()
     ]
-    if other is not None:
-        cases.append(f"when {base} is not null then {text(plain_text(other))}")
+    if value.else_ is not None or value.keep:
+        other = base if value.else_ is None else text(plain_text(value.else_))
+        cases.append(f"when {base} is not null then {other}")
     return f"nullif(case {' '.join(cases)} end, '')"
 
 
@@ -113,6 +120,14 @@ def whole(given: str) -> str:
         rf"case when regexp_full_match({given}, '[-+]?\d{{1,18}}') then cast({given} as bigint) "
         f"when {found} = trunc({found}) and abs({found}) < 9e15 then cast({found} as bigint) end"
     )
+
+
+def clock(given: str) -> str:
+    """Write the seconds that a text such as `1:02:03` or `02:03` counts; a number is seconds."""
+    part = "nullif(regexp_extract({0}, '^(?:(\\d+):)?(\\d+):(\\d+(?:\\.\\d+)?)$', {1}), '')"
+    hours, minutes, seconds = (f"cast({part.format(given, n)} as double)" for n in (1, 2, 3))
+    counted = f"coalesce({hours}, 0) * 3600 + {minutes} * 60 + {seconds}"
+    return f"coalesce({counted}, {number(given)})"
 
 
 def claim(given: str) -> str:
@@ -158,6 +173,15 @@ def typed(given: str, value: Value, kind: Kind, zone: str | None, columns: Colum
     """Write a value of the type that its column has: a time as microseconds since 1970, UTC."""
     if value.when is not None:
         return condition(value.when, columns)
+    if value.position:
+        return POSITION
+    if value.seconds_between:
+        began, ended = (
+            instant(columns[name], value, zone, columns) for name in value.seconds_between
+        )
+        return f"({ended} - {began}) / 1e6"
+    if value.clock:
+        return clock(given)
     if arithmetic := _arithmetic(value, columns):
         return _whole_of(arithmetic) if kind == "whole" else arithmetic
     if kind == "time":
@@ -170,8 +194,10 @@ def typed(given: str, value: Value, kind: Kind, zone: str | None, columns: Colum
 
 def present(given: str | None, value: Value, columns: Columns) -> str:
     """Write whether there is something to read: what then gives no value is unreadable."""
-    if value.when is not None:
+    if value.when is not None or value.position:
         return "false"
+    if value.seconds_between:
+        return " and ".join(f"{columns[name]} is not null" for name in value.seconds_between)
     parts = value.multiply or value.add or value.subtract
     if parts:
         named = [columns[part] for part in parts if isinstance(part, str)]

@@ -19,11 +19,13 @@ from typing import Any
 from cjkit.checks import CjkitError, nearest
 from cjkit.engine import DuckDB, text
 from cjkit.project import Project
+from cjkit.project.sections import EventPlace
 from cjkit.sources.checking import read_mapping
 from cjkit.sources.correcting import Correction, Corrections, kept_as
 from cjkit.sources.ids import People, Pseudonym, Vault
+from cjkit.sources.ledgers import Ledger
 from cjkit.sources.mapping import SourceMapping
-from cjkit.sources.rows import FileLanding, Ledger
+from cjkit.sources.rows import FileLanding
 
 LANDING_VERSION = 7
 """Counts up when landed rows would differ: then all files are landed anew."""
@@ -66,7 +68,10 @@ def read_mappings(project: Project) -> dict[str, SourceMapping]:
     for name, source in project.sources.items():
         try:
             found[name] = read_mapping(
-                source.mapping, folder=project.folder, place=f"sources.{name}.mapping"
+                source.mapping,
+                folder=project.folder,
+                place=f"sources.{name}.mapping",
+                time_zone=project.project.time_zone,
             )
         except CjkitError as error:
             faults.append(str(error))
@@ -88,6 +93,26 @@ def read_mappings(project: Project) -> dict[str, SourceMapping]:
     if faults:
         raise CjkitError("\n".join(faults))
     return found
+
+
+def event_places(project: Project) -> dict[str, EventPlace]:
+    """Return where each event belongs when its row leaves it open.
+
+    What `[events]` of the project says wins over what the mappings of its sources say, of which the
+    first counts. Of these a stage that the project does not have is left out.
+    """
+    found: dict[str, dict[str, str | None]] = {}
+    for mapping in read_mappings(project).values():
+        for name, place in mapping.events.items():
+            said = place.model_dump()
+            if said["stage"] not in project.stages.order:
+                said["stage"] = None
+            known = found.setdefault(name, said)
+            known |= {key: known[key] or value for key, value in said.items()}
+    for name, place in project.events.items():
+        own = {key: value for key, value in place.model_dump().items() if value is not None}
+        found[name] = {**found.get(name, {}), **own}
+    return {name: EventPlace.model_validate(said) for name, said in found.items()}
 
 
 def _no_such(place: str, given: str, known: Sequence[str], what: str) -> str:

@@ -6,22 +6,25 @@ reference of the language is the docstring of `cjkit.sources`.
 
 from __future__ import annotations
 
-import codecs
 import datetime
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, TypeVar
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo
 
 from phonenumbers import COUNTRY_CODE_TO_REGION_CODE
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from cjkit.checks import Declared
 from cjkit.events import CONTRACT, Kind
 from cjkit.project.conditions import Claim, Constant, claimed_columns
+from cjkit.project.sections import EventPlace
+from cjkit.sources.files import FileRule
 
-D = TypeVar("D", bound=Declared)
+_OWN_ORIGINS = ("multiply", "add", "subtract", "seconds_between", "position", "when")
+"""What a value may be made of, beside a text and a constant."""
 UNITS = {
     "microseconds": 1,
     "milliseconds": 1_000,
@@ -33,79 +36,6 @@ UNITS = {
 DIRECTIVES = tuple("YymdeHIMSfpzZbBaAj")
 """What may follow % in a way to write times."""
 EPOCHS = {"epoch_s": "seconds", "epoch_ms": "milliseconds", "epoch_us": "microseconds"}
-Format = Literal["csv", "ndjson", "json", "parquet", "excel"]
-ENDINGS: dict[str, Format] = {
-    ".csv": "csv",
-    ".tsv": "csv",
-    ".txt": "csv",
-    ".ndjson": "ndjson",
-    ".jsonl": "ndjson",
-    ".json": "json",
-    ".parquet": "parquet",
-    ".xlsx": "excel",
-    ".xlsm": "excel",
-    ".xls": "excel",
-    ".ods": "excel",
-}
-"""What a file is, by the end of its name, where the mapping does not say."""
-
-_ONLY_FOR = {
-    "delimiter": ("csv",),
-    "encoding": ("csv", "ndjson", "json"),
-    "header_row": ("csv", "excel"),
-    "skip_rows": ("csv", "excel"),
-    "sheet": ("excel",),
-    "records": ("json",),
-}
-
-
-class FileRule(Declared):
-    """`[file]`: how the files are written."""
-
-    format: Format | None = None
-    encoding: str = "utf-8"
-    delimiter: str = Field(",", min_length=1, max_length=1)
-    header_row: int = Field(1, ge=1)
-    skip_rows: int = Field(0, ge=0)
-    sheet: str | None = None
-    records: str | None = None
-    nulls: tuple[str, ...] = ()
-    time_zone: str | None = None
-
-    @field_validator("encoding")
-    @classmethod
-    def _is_codec(cls, encoding: str) -> str:
-        try:
-            codecs.lookup(encoding)
-        except LookupError as error:
-            raise ValueError("is no encoding that Python knows, such as 'cp932'") from error
-        return encoding
-
-    @field_validator("delimiter")
-    @classmethod
-    def _can_divide(cls, delimiter: str) -> str:
-        if delimiter in '"\r\n':
-            raise ValueError("cannot divide cells: write one such as ',', ';' or a tab")
-        return delimiter
-
-    @field_validator("time_zone")
-    @classmethod
-    def _is_zone(cls, zone: str | None) -> str | None:
-        try:
-            ZoneInfo(zone or "UTC")
-        except (ZoneInfoNotFoundError, ValueError) as error:
-            raise ValueError("is no time zone: write one such as 'Asia/Tokyo'") from error
-        return zone
-
-    @model_validator(mode="after")
-    def _fits_the_format(self) -> FileRule:
-        for key in sorted(self.model_fields_set & set(_ONLY_FOR)):
-            if self.format is not None and self.format not in _ONLY_FOR[key]:
-                raise ValueError(
-                    f"{key} means nothing for {self.format} files, only for "
-                    f"{' and '.join(_ONLY_FOR[key])}: leave it out"
-                )
-        return self
 
 
 class Lookup(Declared):
@@ -137,6 +67,19 @@ class Text(Declared):
     join: tuple[str, ...] | None = Field(None, min_length=2)
     separator: str = ""
     first: tuple[str, ...] | None = Field(None, min_length=2)
+    replace: Mapping[str, str] = {}
+    extract: str | None = None
+
+    @field_validator("extract")
+    @classmethod
+    def _has_one_group(cls, pattern: str | None) -> str | None:
+        try:
+            groups = re.compile(pattern or "()").groups
+        except re.error as error:
+            raise ValueError(f"is no regular expression: {error}") from error
+        if groups != 1:
+            raise ValueError(f"must have one group (...), which is kept, and has {groups}")
+        return pattern
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -152,7 +95,7 @@ class Text(Declared):
         if len(found := self.origins()) != 1:
             allowed = [
                 name
-                for name in ("column", "value", "join", "first", "multiply", "add", "subtract")
+                for name in ("column", "value", "join", "first", *_OWN_ORIGINS)
                 if name in type(self).model_fields
             ]
             given = " and ".join(found) or "none of them"
@@ -191,6 +134,8 @@ class Value(Text):
     multiply: tuple[str | float, ...] | None = Field(None, min_length=2)
     add: tuple[str | float, ...] | None = Field(None, min_length=2)
     subtract: tuple[str | float, ...] | None = Field(None, min_length=2)
+    seconds_between: tuple[str, str] | None = None
+    position: Literal[True] | None = None
     when: Claim | None = None
     time: str | tuple[str, ...] | None = None
     since: str | None = None
@@ -199,7 +144,9 @@ class Value(Text):
     nulls: tuple[str, ...] = ()
     codes: Mapping[str, Constant] | None = None
     else_: Constant | None = Field(None, alias="else")
+    keep: bool = False
     numbers: bool = False
+    clock: bool = False
     normalise: Literal["text"] | None = None
 
     @property
@@ -208,6 +155,7 @@ class Value(Text):
         parts: Sequence[str | float] = self.multiply or self.add or self.subtract or ()
         read = [*super().columns, *(part for part in parts if isinstance(part, str))]
         read += claimed_columns(self.when)
+        read += self.seconds_between or ()
         if self.plus and self.plus.column:
             read.append(self.plus.column)
         return tuple(read)
@@ -219,17 +167,31 @@ class Value(Text):
 
     def origins(self) -> list[str]:
         """Return the names of the keys that say where the value comes from."""
-        own = ("value", "multiply", "add", "subtract", "when")
+        own = ("value", *_OWN_ORIGINS)
         return [*super().origins(), *(key for key in own if getattr(self, key) is not None)]
 
     @model_validator(mode="after")
     def _fits_together(self) -> Value:
         is_text = self.column is not None or self.join is not None or self.first is not None
-        for key in ("nulls", "codes", "time", "numbers", "normalise"):
-            if getattr(self, key) and not is_text:
+        for key in (
+            "nulls",
+            "codes",
+            "time",
+            "numbers",
+            "clock",
+            "normalise",
+            "replace",
+            "extract",
+        ):
+            is_timed = key == "time" and self.seconds_between is not None
+            if getattr(self, key) and not (is_text or is_timed):
                 raise ValueError(f"{key} reads a text: it goes with column, join or first")
-        if self.else_ is not None and self.codes is None:
-            raise ValueError("else goes with codes")
+        if self.codes is None and (self.else_ is not None or self.keep):
+            raise ValueError(f"{'keep' if self.keep else 'else'} goes with codes")
+        if self.keep and self.else_ is not None:
+            raise ValueError("a text without a code stays (keep) or becomes else: write one")
+        if self.seconds_between is not None and self.time is None:
+            raise ValueError("seconds_between needs time: how the two times are written")
         if (self.since is not None) != any(time in UNITS for time in self.times):
             raise ValueError("since goes with time = 'hours' (or another unit), and only with it")
         for key in ("plus", "precision"):
@@ -245,10 +207,25 @@ class Filter(Declared):
     when: Claim
 
 
+class Each(Declared):
+    """`each`: the list of which every element makes a row; or a text, divided by `separator`."""
+
+    column: str
+    separator: str | None = Field(None, min_length=1)
+
+    def has(self, name: str) -> bool:
+        """Say whether a column is the element, or stands inside it."""
+        return name == self.column or name.startswith(f"{self.column}.")
+
+
 class Row(Declared):
     """`[[row]]`: one row of a contract table for each record that it applies to."""
 
     table: str
+    each: Annotated[
+        Each | None,
+        BeforeValidator(lambda given: {"column": given} if isinstance(given, str) else given),
+    ] = None
     when: Claim | None = None
     ids: tuple[str, ...] | None = None
     unique: tuple[str, ...] = ()
@@ -265,6 +242,8 @@ class RowRule:
         Its place in the mapping, from 1.
     table : str
         The contract table.
+    each : Each or None
+        The list of which every element makes a row.
     when : Claim or None
         The records that it applies to.
     ids : tuple of str
@@ -277,6 +256,7 @@ class RowRule:
 
     number: int
     table: str
+    each: Each | None
     when: Claim | None
     ids: tuple[str, ...]
     unique: tuple[str, ...]
@@ -288,12 +268,15 @@ class RowRule:
         if fixed:
             return fixed
         value = self.values[column]
-        if value.time is not None:
+        if value.time is not None and value.seconds_between is None:
             return "time"
         if value.when is not None or isinstance(value.value, bool):
             return "claim"
-        is_number = value.numbers or value.multiply or value.add or value.subtract
-        return "number" if is_number or isinstance(value.value, int | float) else "text"
+        is_number = (
+            *(value.numbers, value.clock, value.position, value.seconds_between),
+            *(value.multiply, value.add, value.subtract),
+        )
+        return "number" if any(is_number) or isinstance(value.value, int | float) else "text"
 
     @property
     def time(self) -> str | None:
@@ -314,6 +297,7 @@ class SourceMapping:
     private: Mapping[str, Spelling]
     filters: tuple[Filter, ...]
     rows: tuple[RowRule, ...]
+    events: Mapping[str, EventPlace]
     text: str
 
     def namespace(self, name: str) -> str:
@@ -328,14 +312,23 @@ class SourceMapping:
             named += spelling.columns
         named += [name for rule in self.filters for name in claimed_columns(rule.when)]
         for row in self.rows:
+            named += [row.each.column] if row.each else []
             named += claimed_columns(row.when)
             named += [name for value in row.values.values() for name in value.columns]
+        if self.file.fill_down:
+            named += [self.file.fill_down.within, *self.file.fill_down.columns]
         return tuple(dict.fromkeys(named))
 
     @cached_property
     def file_columns(self) -> tuple[str, ...]:
-        """The columns that it reads from its own files."""
-        return tuple(name for name in self.columns if self.lookup_of(name) is None)
+        """The columns that it reads from its own files; a list stands for what is inside it."""
+        inside = [row.each for row in self.rows if row.each]
+        return tuple(
+            name
+            for name in self.columns
+            if self.lookup_of(name) is None
+            and not any(each.has(name) and name != each.column for each in inside)
+        )
 
     def lookup_of(self, column: str) -> tuple[str, str] | None:
         """Return the lookup and the column there that `column` names, or None if it is our own."""

@@ -17,15 +17,16 @@ from cjkit.sources.cells import LONGEST_LINE, open_csv, unpack_excel
 from cjkit.sources.columns import (
     SEPARATOR,
     Reading,
+    absent_columns,
     find_columns,
     json_path,
     json_record,
-    reach_json,
+    pair_value,
     record_hash,
 )
 from cjkit.sources.encoding import as_utf8
 from cjkit.sources.expressions import without_nulls
-from cjkit.sources.mapping import ENDINGS, FileRule, Format
+from cjkit.sources.files import ENDINGS, FileRule, Format
 
 HEAD = 1000
 """How many records are asked which keys there are."""
@@ -105,19 +106,22 @@ def read_records(
             f"{path} cannot be read as {form}: not one of its {counts['n']} records is whole. "
             f"The first: {reading.unreadable[0]}."
         )
-    return _with_keys(engine, name, reading, wanted) if reading.names else reading
+    return _with_keys(engine, name, reading, wanted, rule) if reading.names else reading
 
 
-def _with_keys(engine: DuckDB, name: str, reading: Reading, wanted: Sequence[str]) -> Reading:
+def _with_keys(
+    engine: DuckDB, name: str, reading: Reading, wanted: Sequence[str], rule: FileRule
+) -> Reading:
     """Add what records of JSON tell only by themselves: which keys there are, and are not."""
     keys = engine.query(str(reading.names))["name"].tolist()
-    heads = {key.split(".")[0] for key in wanted}
+    heads = {called.split(".")[0] for key in wanted for called in rule.called(key)}
     counted = "".join(f", count(f{number}) as f{number}" for number in range(1, len(wanted) + 1))
     found = engine.query(f"select count(*) as n{counted} from {column(name)}").iloc[0]
     absent = [
         key
         for number, key in enumerate(wanted, 1)
-        if found[f"f{number}"] == 0 and key.split(".")[0] not in keys
+        if found[f"f{number}"] == 0
+        and not any(called.split(".")[0] in keys for called in rule.called(key))
     ]
     unmapped = tuple(sorted(key for key in keys if key not in heads))
     return replace(reading, unmapped=unmapped, absent=tuple(absent), keys=tuple(sorted(keys)))
@@ -214,12 +218,22 @@ def _json_reading(rows: str, rule: FileRule, wanted: Sequence[str]) -> Reading:
     whole = f"case when {is_object} then json else to_json(cast(json as varchar)) end"
     raw = f"select row_number() over () as record_no, {whole} as record from ({rows}) as read"
     rows = f"select case when {is_object} then json end as json from ({rows}) as read"
-    paths = ", ".join(text(json_path(tuple(name.split(".")))) for name in wanted)
+    asked: dict[str, int] = {}
+
+    def place(name: str) -> str:
+        pair = rule.pair_of(name)
+        path = json_path(tuple((pair[0] if pair else name).split(".")))
+        found = f"found[{asked.setdefault(path, len(asked) + 1)}]"
+        return pair_value(found, pair[1], rule.pairs[pair[0]]) if pair else found
+
+    nulls = ("", *rule.nulls)
+    fields = ""
+    for number, name in enumerate(wanted, 1):
+        values = [without_nulls(place(called), nulls) for called in rule.called(name)]
+        value = values[0] if len(values) == 1 else f"coalesce({', '.join(values)})"
+        fields += f", {value} as f{number}"
+    paths = ", ".join(map(text, asked))
     found = f"json_extract_string(json, [{paths}])" if wanted else "null"
-    fields = "".join(
-        f", {without_nulls(f'found[{number}]', ('', *rule.nulls))} as f{number}"
-        for number in range(1, len(wanted) + 1)
-    )
     return Reading(
         sql=f"""select record_no, cast(json as varchar) as record_text{fields}
         from (select record_no, json, {found} as found
@@ -241,30 +255,34 @@ def _open_parquet(engine: DuckDB, path: Path, rule: FileRule, wanted: Sequence[s
     except EngineError as error:
         raise CjkitError(f"{path} is no Parquet file: {words_of(error)}") from error
     names = list(types)
-    places = find_columns(wanted, names, path)
+    places = find_columns(wanted, names, path, rule)
     fields = []
     for number, place in enumerate(places, 1):
+        if place is None:
+            fields.append(f", null::varchar as f{number}")
+            continue
         name = names[place.number - 1]
         value, kind = column(name), types[name]
-        if place.inner and kind.startswith("STRUCT"):
+        if place.inner and kind.startswith("STRUCT") and not kind.endswith("]"):
             value += "".join(f".{column(part)}" for part in place.inner)
             try:
                 (kind,) = engine.describe(f"select {value} from {read}").values()
             except EngineError as error:
                 raise CjkitError(f"{path}: column {name!r} is {kind}: {words_of(error)}") from error
-            value = _as_text(value, kind)
+            value = replace(place, inner=()).value(_as_text(value, kind))
         else:
-            value = _as_text(value, kind)
-            value = reach_json(value, place.inner) if place.inner else value
+            value = place.value(_as_text(value, kind))
         fields.append(f", {without_nulls(value, ('', *rule.nulls))} as f{number}")
     cells = ", ".join(f"coalesce({_as_text(column(n), kind)}, '')" for n, kind in types.items())
     record = json_record(names, [_as_text(column(name), kind) for name, kind in types.items()])
-    taken = {place.number for place in places}
+    taken = {place.number for place in places if place}
     return Reading(
         f"""select file_row_number + 1 as record_no,
             concat_ws({SEPARATOR}, {cells}) as record_text{"".join(fields)} from {read}""",
         f"select file_row_number + 1 as record_no, cast({record} as varchar) as record from {read}",
         tuple(name for number, name in enumerate(names, 1) if number not in taken),
+        absent=absent_columns(wanted, places),
+        keys=tuple(names),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from itertools import combinations
 from pathlib import Path
 
@@ -17,51 +17,13 @@ from cjkit.events import CONTRACT, SQL_TYPES
 from cjkit.sources import expressions as sql
 from cjkit.sources.columns import Reading
 from cjkit.sources.correcting import Correction, correct_records
+from cjkit.sources.files import FillDown
 from cjkit.sources.ids import ERASED, People, make_keys
+from cjkit.sources.ledgers import count_records
 from cjkit.sources.mapping import SourceMapping, Spelling
 from cjkit.sources.reading import read_records, words_of
 from cjkit.sources.statements import Statements, words_of_row
 from cjkit.sources.texts import make_forms
-
-NO_ROW = "no_row"
-"""The name under which records are filtered that no [[row]] applies to."""
-
-
-@dataclass(frozen=True)
-class Ledger:
-    """What became of the records of one file: `read = mapped + filtered + unreadable`.
-
-    Attributes
-    ----------
-    source, file : str
-        The source's name, and the file as seen from the project's folder.
-    read, mapped, unreadable : int
-        Records in the file, records that made at least one row, records that could not be read.
-    filtered : dict of str to int
-        Records left out, by the name of the filter; `no_row` are those that no [[row]] applies to.
-    rows : dict of str to int
-        Rows made, by table.
-    erased : dict of str to int
-        Of these, by table, the rows of people who must be forgotten: made, and left out.
-    unmapped : tuple of str
-        Columns of the file that the mapping does not name.
-    problems : tuple of str
-        The first records that could not be read, in words.
-    corrected : int
-        Records that were read as they were corrected by hand.
-    """
-
-    source: str
-    file: str
-    read: int
-    mapped: int
-    filtered: Mapping[str, int]
-    unreadable: int
-    rows: Mapping[str, int]
-    unmapped: tuple[str, ...] = ()
-    problems: tuple[str, ...] = ()
-    erased: Mapping[str, int] = field(default_factory=dict)
-    corrected: int = 0
 
 
 class FileLanding:
@@ -92,10 +54,11 @@ class FileLanding:
         try:
             wanted = self.mapping.file_columns
             reading, corrected = self._read("landing read", source, path, wanted, self.workspace)
-            self._refuse_absent_keys(path, reading)
             self._join_lookups()
+            for each in (None, *self.sql.lists):
+                self.engine.view(self.sql.view(each), self.sql.records(each))
+            self._refuse_absent_keys(path, reading)
             self._refuse_naive_times(path)
-            self.engine.view("landing records", self.sql.records())
             self._make_keys()
             self._make_texts()
             for table in dict.fromkeys(row.table for row in self.mapping.rows):
@@ -105,7 +68,14 @@ class FileLanding:
             self._write_unreadable()
             if self.people.vault is not None:
                 self.people.vault.keep(landed, self._ids(), self._details())
-            ledger = self._count(source, shown, reading, corrected)
+            ledger = count_records(
+                self.engine,
+                self.sql,
+                source=source,
+                file=shown,
+                reading=reading,
+                corrected=corrected,
+            )
         except EngineError as error:
             raise CjkitError(f"{path} cannot be landed: {words_of(error)}") from error
         finally:
@@ -120,31 +90,55 @@ class FileLanding:
     ) -> tuple[Reading, int]:
         """Read a file of `source` into table `name`, and say how many records were corrected."""
         rule, salt = self.mappings[source].file, self.people.salt
+        if fill := rule.fill_down:
+            wanted = list(dict.fromkeys([*wanted, fill.within, *fill.columns]))
         reading = read_records(self.engine, name, path, rule, wanted, salt=salt, workspace=room)
         corrections = self.corrected[source, path]
         corrected = correct_records(
             self.engine, name, path, rule, wanted, corrections, salt=salt, workspace=room
         )
+        if rule.fill_down is not None:
+            self._fill_down(name, rule.fill_down, wanted)
         return reading, corrected
+
+    def _fill_down(self, name: str, rule: FillDown, wanted: Sequence[str]) -> None:
+        """Give empty cells what stands above them in a record that they belong to."""
+        place = {column_: f"f{number}" for number, column_ in enumerate(wanted, 1)}
+        within = place[rule.within]
+        filled = ", ".join(
+            f"case when {within} is null then {own} else last_value({own} ignore nulls) over ("
+            f"partition by {within} order by record_no rows unbounded preceding) end as {own}"
+            for own in (place[column_] for column_ in rule.columns)
+        )
+        self.engine.materialize(name, f"select * replace ({filled}) from {column(name)}")
 
     def _forget_tables(self) -> None:
         """Let go of the tables in between: they hold ids in clear, and memory."""
         for name in self.engine.tables():
             if name.startswith(("landing ", "damaged ")):
-                kind = "view" if name in ("landing found", "landing records") else "table"
+                is_view = name.startswith(("landing found", "landing records"))
+                kind = "view" if is_view else "table"
                 self.engine.run(f"drop {kind} if exists {column(name)}")
 
     def _refuse_absent_keys(self, path: Path, reading: Reading) -> None:
-        """Refuse a file of JSON in which no record has what a required column needs.
+        """Refuse a file that lacks a column of which some record needs to make a row.
 
-        JSON leaves out what is empty, so that a key may well be absent; but not such a one.
+        JSON leaves out what is empty, and columns may be optional; but not such a one.
         """
+        if not reading.absent:
+            return
         for row in self.mapping.rows:
             for name in CONTRACT[row.table].required:
-                for key in row.values[name].columns:
-                    if key in reading.absent:
-                        where = f"{path}, in which {row.table}.{name} should be found"
-                        raise unknown_name("key", key, reading.keys, where=where)
+                value = row.values[name]
+                lacking = [key for key in value.columns if key in reading.absent]
+                if not lacking or (value.first and len(lacking) < len(value.columns)):
+                    continue
+                applies = f"{column(self.sql.view(row.each))} where {self.sql.applies(row)}"
+                if self.engine.query(f"select exists(from {applies}) as is_made")["is_made"].iloc[
+                    0
+                ]:
+                    where = f"{path}, in which {row.table}.{name} should be found"
+                    raise unknown_name("key", lacking[0], reading.keys, where=where)
 
     def _join_lookups(self) -> None:
         """Make `landing found`: the records, with the columns looked up in other sources."""
@@ -196,10 +190,11 @@ class FileLanding:
             for name, value in row.values.items():
                 if "iso" not in value.times or row.kind(name) != "time":
                     continue
-                given = sql.base_text(value, self.fields)
+                given = sql.base_text(value, self.sql.fields_of(row.each))
                 first = self.engine.query(
-                    f'select record_no, {given} as given from "landing found" '
-                    f"where {sql.is_naive(given)} order by record_no limit 1"
+                    f"select record_no, {given} as given from {column(self.sql.view(row.each))} "
+                    f"where {self.sql.applies(row)} and {sql.is_naive(given)} "
+                    "order by record_no limit 1"
                 )
                 if len(first):
                     record_no, written = first.iloc[0]
@@ -214,11 +209,10 @@ class FileLanding:
         self.engine.add(ERASED, pd.DataFrame({"person_key": erased}))
         for place, (name, rule) in enumerate(self.mapping.ids.items(), 1):
             rows = [row for row in self.mapping.rows if name in row.ids]
-            used = " or ".join(self.sql.applies(row) for row in rows) or "false"
             make_keys(
                 self.engine,
                 f"landing keys {place}",
-                f'select id_{place} as value from "landing records" where {used}',
+                self.sql.values_of(f"id_{place}", rows),
                 rule,
                 namespace=self.mapping.namespace(name),
                 people=self.people,
@@ -229,14 +223,12 @@ class FileLanding:
         as_text = Spelling.model_validate({"column": "any"})
         for row in self.mapping.rows:
             for name in words_of_row(row).values():
-                values = (
-                    f'select {name} as value from "landing records" where {self.sql.applies(row)}'
-                )
+                values = self.sql.values_of(name, [row])
                 make_forms(self.engine, f"landing {name}", values, as_text)
         if self.people.vault is not None:
-            persons = " or ".join(self.sql.applies(row) for row in self.mapping.rows if row.ids)
+            persons = [row for row in self.mapping.rows if row.ids]
             for place, rule in enumerate(self.mapping.private.values(), 1):
-                values = f'select private_{place} as value from "landing records" where {persons}'
+                values = self.sql.values_of(f"private_{place}", persons)
                 make_forms(self.engine, f"landing private {place}", values, rule)
 
     def _write_table(self, table: str, source: str, shown: str) -> None:
@@ -308,7 +300,7 @@ class FileLanding:
         """Yield the ids that name people strongly, in clear, for the vault."""
         found = []
         for place, name in enumerate(self.mapping.ids, 1):
-            if name not in self.people.strong:
+            if self.mapping.namespace(name) not in self.people.strong:
                 continue
             seen = "true"
             if self.people.erased:  # what stands on an erased record alone is erased with it
@@ -316,7 +308,8 @@ class FileLanding:
                 kept = [f"{self.sql.joined(row)} where {self.sql.kept(row)}" for row in rows]
                 seen = " or ".join(f"value in (select id_{place} from {part})" for part in kept)
             found.append(
-                f"""select key as person_key, {text(name)} as namespace, form as value
+                f"""select key as person_key, {text(self.mapping.namespace(name))} as namespace,
+                    form as value
                 from "landing keys {place}" where not is_erased and ({seen or "false"})"""
             )
         if found:
@@ -344,49 +337,3 @@ class FileLanding:
             f"""select distinct * from ({" union all ".join(made)}) as made
             where person_key is not null order by record_no"""
         )
-
-    def _count(self, source: str, shown: str, reading: Reading, corrected: int) -> Ledger:
-        """Count what became of each record."""
-        applies = " or ".join(f"row_{row.number}" for row in self.mapping.rows) or "false"
-        per_row = "".join(
-            f", count(*) filter ({self.sql.applies(row)}) as rows_{row.number}"
-            for row in self.mapping.rows
-        )
-        counts = self.engine.query(
-            f"""select case when record_hash is null then '' when filter_name is not null
-                    then filter_name when {applies} then null else {text(NO_ROW)} end as fate,
-                count(*) as records{per_row} from "landing records" group by 1"""
-        )
-        fates = {
-            (fate if isinstance(fate, str) else None): int(records)
-            for fate, records in zip(counts["fate"], counts["records"], strict=True)
-        }
-        rows: dict[str, int] = {}
-        for row in self.mapping.rows:
-            rows[row.table] = rows.get(row.table, 0) + int(counts[f"rows_{row.number}"].sum())
-        named = [*(rule.name for rule in self.mapping.filters), NO_ROW]
-        return Ledger(
-            source=source,
-            file=shown,
-            read=int(counts["records"].sum()),
-            mapped=fates.get(None, 0),
-            filtered={name: fates[name] for name in named if name in fates},
-            unreadable=fates.get("", 0),
-            rows=rows,
-            unmapped=reading.unmapped,
-            problems=reading.unreadable,
-            corrected=corrected,
-            erased=self._erased(),
-        )
-
-    def _erased(self) -> dict[str, int]:
-        """Count the rows of people who must be forgotten, by table."""
-        erased: dict[str, int] = {}
-        for row in self.mapping.rows if self.people.erased else ():
-            where = f"{self.sql.applies(row)} and {self.sql.is_erased(row)}"
-            found = self.engine.query(
-                f"select count(*) as n from {self.sql.joined(row)} where {where}"
-            )
-            if rows := int(found["n"].iloc[0]):
-                erased[row.table] = erased.get(row.table, 0) + rows
-        return erased

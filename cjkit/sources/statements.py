@@ -1,7 +1,8 @@
 """What a mapping says, written as SQL: the records, and the rows that each [[row]] makes of them.
 
 The statements speak of tables that landing makes on the engine: `landing found` (the records, with
-what was looked up), the view `landing records` over it, `landing keys <n>` (the n-th of [ids]) and
+what was looked up), the view `landing records` over it, `landing records <n>` over the elements of
+its n-th list, `landing keys <n>` (the n-th of [ids]) and
 `landing text_<row>_<n>` (words whose spellings are made one).
 """
 
@@ -9,11 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from cjkit.engine import column, text
 from cjkit.sources import expressions as sql
+from cjkit.sources.columns import as_list, reach_json
+from cjkit.sources.expressions import POSITION, without_nulls
 from cjkit.sources.ids import People
-from cjkit.sources.mapping import RowRule, SourceMapping
+from cjkit.sources.mapping import Each, RowRule, SourceMapping
 from cjkit.sources.texts import CHECKED
 
 
@@ -35,52 +39,94 @@ class Statements:
     people: People
     fields: Mapping[str, str]
 
-    def records(self) -> str:
-        """Write the query of readable records, each with the filter and the rows it falls under."""
+    def records(self, each: Each | None = None) -> str:
+        """Write the query of readable records, each with the filter and the rows it falls under.
+
+        With `each` there is one for every element of that list, and its `position`.
+        """
+        fields = self.fields_of(each)
         filters = " ".join(
-            f"when {sql.condition(rule.when, self.fields)} then {text(rule.name)}"
+            f"when {sql.condition(rule.when, self.fields_of(None))} then {text(rule.name)}"
             for rule in self.mapping.filters
         )
         named = f"case {filters} end" if filters else "null::varchar"
         applies = "".join(
-            f", {sql.condition(row.when, self.fields)} as row_{row.number}"
+            f", {sql.condition(row.when, fields)} as row_{row.number}"
             for row in self.mapping.rows
+            if row.each == each
         )
         spelled = "".join(
-            f", {sql.base_text(rule, self.fields)} as {kind}_{place}"
+            f", {sql.base_text(rule, fields)} as {kind}_{place}"
             for kind, rules in (("id", self.mapping.ids), ("private", self.mapping.private))
             for place, rule in enumerate(rules.values(), 1)
         )
         texts = "".join(
-            f", {sql.base_text(row.values[name], self.fields)} as {text_name}"
+            f", {sql.base_text(row.values[name], fields)} as {text_name}"
             for row in self.mapping.rows
+            if row.each == each
             for name, text_name in words_of_row(row).items()
         )
-        return f'select *, {named} as filter_name{applies}{spelled}{texts} from "landing found"'
+        found = '"landing found"' if each is None else f"({self._elements(each)})"
+        return f"select *, {named} as filter_name{applies}{spelled}{texts} from {found} as found"
+
+    @cached_property
+    def lists(self) -> tuple[Each, ...]:
+        """The lists of which rows are made, one for each element."""
+        return tuple(dict.fromkeys(row.each for row in self.mapping.rows if row.each))
+
+    def view(self, each: Each | None) -> str:
+        """Return the name of the view over `records(each)`."""
+        return f"landing records {self.lists.index(each) + 1}" if each else "landing records"
+
+    def fields_of(self, each: Each | None) -> dict[str, str]:
+        """Return what the engine calls each column where the records are elements of a list."""
+        fields = dict(self.fields)
+        for other in self.lists:
+            for name in self.mapping.columns:
+                if other.has(name) and name != other.column:
+                    inner = tuple(name.removeprefix(f"{other.column}.").split("."))
+                    inside = reach_json("element", inner) if other == each else "null::varchar"
+                    fields[name] = without_nulls(inside, ("", *self.mapping.file.nulls))
+        if each is not None:
+            fields[each.column] = "element"
+        return fields
+
+    def _elements(self, each: Each) -> str:
+        """Write the query of the elements of a list, in its order, each with its record."""
+        given = self.fields[each.column]
+        found = f"list_transform({as_list(given)}, lambda each: json_extract_string(each, '$'))"
+        if each.separator is not None:
+            divided = f"list_transform(string_split({given}, {text(each.separator)}), "
+            divided += "lambda each: trim(each))"
+            found = f"list_filter({divided}, lambda each: each <> '')"
+        return f"""select found.* exclude (elements), elements[place] as element,
+                place as {POSITION}
+            from (select found.*, elements, unnest(generate_series(1, len(elements))) as place
+                from (select *, {found} as elements from "landing found") as found) as found"""
 
     def row(self, row: RowRule) -> str:
         """Write the rows that one [[row]] makes: texts first, then values, then what went wrong."""
-        places = self.places(row)
+        places, fields = self.places(row), self.fields_of(row.each)
         normal, zone = words_of_row(row), self.mapping.file.time_zone
         texts, codes, values, made, unknown, wrong = [], [], [], [], [], []
         for number, (name, value) in enumerate(row.values.items(), 1):
             kind = row.kind(name)
             has_text = value.origins()[0] in ("column", "join", "first", "value")
-            base = sql.base_text(value, self.fields) if has_text else "null"
+            base = sql.base_text(value, fields) if has_text else "null"
             if name in normal:
                 base = f"{column(normal[name])}.form"
             texts.append(f"{base} as t{number}")
             if value.codes is not None:
-                codes.append(f"{sql.coded(f't{number}', value.codes, value.else_)} as c{number}")
-                if value.else_ is None:
+                codes.append(f"{sql.coded(f't{number}', value)} as c{number}")
+                if value.else_ is None and not value.keep:
                     is_unknown = f"t{number} is not null and c{number} is null"
                     unknown.append(f"case when {is_unknown} then {text(name)} end")
             given = f"c{number}" if value.codes is not None else f"t{number}"
-            values.append(f"{sql.typed(given, value, kind, zone, self.fields)} as v{number}")
+            values.append(f"{sql.typed(given, value, kind, zone, fields)} as v{number}")
             result = f"make_timestamp(v{number})" if kind == "time" else f"v{number}"
             made.append(f"{result} as {column(name)}")
             if kind != "text":
-                is_wrong = f"v{number} is null and {sql.present(given, value, self.fields)}"
+                is_wrong = f"v{number} is null and {sql.present(given, value, fields)}"
                 wrong.append(f"case when {is_wrong} then {text(name)} end")
         if row.time and "time_precision" not in row.values:
             number = list(row.values).index(row.time) + 1
@@ -115,6 +161,14 @@ class Statements:
                 record_no
             from ({level}) as valued"""
 
+    def values_of(self, name: str, rows: Sequence[RowRule]) -> str:
+        """Write the query that gives as `value` what records have that become any of `rows`."""
+        parts = []
+        for each in dict.fromkeys(row.each for row in rows):
+            used = " or ".join(self.applies(row) for row in rows if row.each == each)
+            parts.append(f"select {name} as value from {column(self.view(each))} where {used}")
+        return " union all ".join(parts) or "select null::varchar as value where false"
+
     def _unique_part(self, row: RowRule, name: str) -> str:
         if name in row.values:
             return f"cast(v{list(row.values).index(name) + 1} as varchar)"
@@ -147,15 +201,16 @@ class Statements:
             f'left join "landing keys {place}" as k{place} on id_{place} = k{place}.value'
             for place in self.places(row).values()
         ]
-        return f'"landing records" as records {" ".join(joins)}'
+        return f"{column(self.view(row.each))} as records {' '.join(joins)}"
 
     def seen(self, row: RowRule) -> str:
         """Write when a record's thing happened, in microseconds."""
         if row.time is None:
             return "null::bigint"
         value = row.values[row.time]
-        given = sql.base_text(value, self.fields)
-        return sql.instant(given, value, self.mapping.file.time_zone, self.fields)
+        fields = self.fields_of(row.each)
+        given = sql.base_text(value, fields)
+        return sql.instant(given, value, self.mapping.file.time_zone, fields)
 
     def person(self, row: RowRule) -> str:
         """Write the key of a record's person: that of the first id that it has."""
