@@ -140,11 +140,14 @@ def _changed(
     if not past:
         return None
     last = past[0]
-    same_data = last["data"]["fingerprint"] == manifest["data"]["fingerprint"]
+    days = {"then": last["as_of"], "now": manifest["as_of"]}
+    data = "same" if last["data"]["fingerprint"] == manifest["data"]["fingerprint"] else "new"
+    if days["then"] != days["now"]:
+        data = "day"
     titles = {each["name"]: each["title"][language] for each in manifest["notebooks"]}
     others = [titles[name] for name in other_parameters(manifest, last)]
     figures = list_changes(manifest, last, language)
-    notes = [label("changed_data_same" if same_data else "changed_data_new", language)]
+    notes = [label(f"changed_data_{data}", language, **days)]
     if not figures:
         notes.append(label("changed_nothing", language))
     if others:
