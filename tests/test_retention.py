@@ -134,6 +134,15 @@ def test_the_triangle_agrees_with_counting_one_by_one(rng, period, freq):
     np.testing.assert_allclose(half, slow["half"], atol=1e-6)
 
 
+def test_a_curve_of_too_few_people_says_that_it_is_hidden():
+    orders = build_orders([("ann", "2024-01-05", 10), ("ann", "2024-02-20", 10)])
+    privacy.set_min_cell(5)
+    curve = privacy.mask(measure_retention(orders, until="2024-04-01").curve)
+    assert curve.finding("en") == "Too few people: all figures are hidden."
+    assert curve.latest["customers"] == 0
+    curve.plot()
+
+
 def test_small_cohorts_are_masked_with_their_rates():
     orders = build_orders(
         [(f"c{k}", "2024-01-05", 10) for k in range(30)] + [("c1", "2024-02-05", 10)]

@@ -59,7 +59,7 @@ class RetentionCurve:
     @property
     def latest(self) -> pd.Series[Any]:
         """The row of the last period that has ended for at least half of the customers."""
-        if self.table.empty:
+        if self.table["customers"].isna().all():
             return pd.Series({"period_no": 0, "customers": 0}).reindex(self.table.columns)
         half = self.table["customers"].max() / 2
         row: pd.Series[Any] = self.table[self.table["customers"] >= half].iloc[-1]
@@ -69,6 +69,8 @@ class RetentionCurve:
         """Say how many had come back by the last period that most cohorts have reached."""
         if self.table.empty:
             return label("no_purchases", language)
+        if self.table["customers"].isna().all():
+            return label("all_hidden", language)
         row = self.latest
         return label(
             "finding_retention_curve",
