@@ -1,6 +1,5 @@
 """Journey types: found where they are, refused where they are not, and the same for all."""
 
-
 import numpy as np
 import pandas as pd
 import pytest
