@@ -2,12 +2,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
+from test_masking import follows
 
 from cjkit.checks import CjkitError
 from cjkit.engine import Table
 from cjkit.lifetime_value import fit_renewals, measure_survival
 from cjkit.lifetime_value.life_table import compare_survival, survive
 from cjkit.lifetime_value.renewal_model import RenewalModel, estimate_renewals
+from cjkit.privacy import mask
 from conftest import build_log, prepare_events
 
 # Fader and Hardie (2007): customers of two segments who are still there after 0, 1, ... years.
@@ -139,6 +141,52 @@ def test_events_of_contracts_give_the_published_model_and_its_back_test():
     whole = fit_renewals(survival, periods=12, prior_sd=None)
     expected = estimate_renewals(-np.diff(HIGH_END), np.r_[np.zeros(11), HIGH_END[12]])
     np.testing.assert_allclose(whole.table["estimate"], expected.values, rtol=1e-6)
+
+
+def staggered(rng, customers: int, leaves: float) -> pd.DataFrame:
+    """Write contracts that begin within a year and end after a geometric number of weeks."""
+    who = [f"{'ab'[k % 2]}{k}" for k in range(customers)]
+    began = rng.integers(0, 360, customers) * 24
+    ended = began + rng.geometric(leaves, customers) * 7 * 24
+    both = (("subscribe", began), ("cancel", ended))
+    rows = [pd.DataFrame({"customer_id": who, "event": name, "hours": at}) for name, at in both]
+    return pd.concat(rows).query("hours < 9600")
+
+
+@pytest.mark.parametrize("by", [None, "segment"])
+def test_few_losses_do_not_follow_from_what_is_seen(rng, by):
+    """A reader solves for what is hidden from who is still at risk and from how survival falls."""
+    hidden_small = 0
+    for leaves in (0.01, 0.03):
+        found = observe(staggered(rng, 300, leaves), until="2006-02-05", by=by)
+        masked = mask(found, 5).table
+        for group, exact in found.table.groupby("group"):
+            seen = masked[masked["group"] == group]
+            n = len(exact)
+            here, before = np.arange(n), np.arange(n - 1)
+            goes, falls = np.zeros((2, n, 4, n))  # at risk, lost, censored, lost so far
+            goes[here, 0, here], goes[before, 0, before + 1] = 1, -1
+            goes[here, 1, here] = goes[here, 2, here] = -1
+            falls[here, 3, here], falls[before + 1, 3, before] = 1, -1
+            falls[here, 1, here] = -1
+            equations = np.concatenate([goes, falls]).reshape(2 * n, 4 * n)
+            names = ["at_risk", "lost", "censored", "survival_rate"]
+            hidden = seen[names].isna().to_numpy().T.ravel()
+            counts = exact[names[:3]].to_numpy().T.ravel()
+            small = np.flatnonzero((counts > 0) & (counts < 5))
+            assert hidden[small].all()
+            assert not set(follows(equations, hidden)) & set(small)
+            hidden_small += len(small)
+    assert hidden_small >= 10
+
+
+def test_a_model_says_and_draws_no_survival_that_is_hidden():
+    survival = observe(contracts([400, 397, *range(340, 230, -10)]), period="365D")
+    fit = mask(fit_renewals(survival), 5)
+    assert 1 not in fit.forecast["period_no"].tolist()
+    assert mask(survival, 5).table["survival_rate"].isna().iloc[0]
+    assert len(fit.plot().lines[0].get_xdata()) == len(fit.forecast) + 1
+    assert mask(fit_renewals(survival), 1000).finding() == "Nothing to show here."
 
 
 def test_segments_that_differ_are_told_apart():

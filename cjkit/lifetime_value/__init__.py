@@ -33,12 +33,13 @@ from cjkit.lifetime_value.purchases import (
     predict_purchases,
 )
 from cjkit.lifetime_value.renewal_model import RenewalModel
+from cjkit.lifetime_value.renewals import RenewalFit, fit_renewals
 from cjkit.lifetime_value.retention import Retention, RetentionCurve, measure_retention
 from cjkit.lifetime_value.revenue import CohortRevenue, measure_cohort_revenue
 from cjkit.lifetime_value.simulation import Interval
 from cjkit.lifetime_value.spend import SpendFit, fit_spend
 from cjkit.lifetime_value.spend_model import SpendModel
-from cjkit.lifetime_value.survival import RenewalFit, Survival, fit_renewals, measure_survival
+from cjkit.lifetime_value.survival import Survival, measure_survival
 from cjkit.lifetime_value.value import Value, predict_value
 
 __all__ = [

@@ -19,7 +19,7 @@ from cjkit.lifetime_value.histories import Obstacle, day, parse_day
 from cjkit.lifetime_value.value import Value
 from cjkit.plots.lines import Line, draw_lines
 from cjkit.plots.rates import draw_rates
-from cjkit.privacy import Relation, Totals
+from cjkit.privacy import Relation, Steps, Totals
 from cjkit.statistics import mean_interval
 
 YEAR = datetime.timedelta(days=365)
@@ -67,6 +67,8 @@ class Payback:
     """
 
     counts: ClassVar[dict[str, tuple[str, ...]]] = {"customers": MEANS}
+    # What the customers of one month have more than those of the next came too late for it.
+    adds_up: ClassVar[tuple[Relation, ...]] = (Steps("customers", ("channel",)),)
 
     table: pd.DataFrame
     sql: tuple[str, ...]

@@ -126,15 +126,17 @@ def read_histories(
         from {customers}
         group by repeats, first_day, last_day, later_purchases
         order by repeats, first_day, last_day, later_purchases"""
+    # Purchases are summed up already: of the orders only returns are read again.
     kept_sql = f"""
-        select sum(revenue) as net,
-            sum(case when not coalesce(is_return, false) then revenue end) as gross
-        from {orders} where customer_id is not null and local_date < {day(end)}"""
+        select (select sum(spend) from {customers}) as gross,
+            (select coalesce(sum(revenue), 0) from {orders}
+                where is_return and customer_id is not null and local_date < {day(end)})
+                as returned"""
     table = orders.engine.query(sql)
     for first_or_last in ("first_day", "last_day"):
         table[first_or_last] = pd.to_datetime(table[first_or_last])
-    kept = orders.engine.query(kept_sql).iloc[0]
-    share = float(kept["net"] / kept["gross"]) if kept["gross"] > 0 else float("nan")
+    gross, returned = orders.engine.query(kept_sql).iloc[0]
+    share = float((gross + returned) / gross) if gross > 0 else float("nan")
     return Histories(table, customers, end, share, (customers_sql, sql, kept_sql))
 
 

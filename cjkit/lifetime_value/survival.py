@@ -1,4 +1,4 @@
-"""Who stays under contract: survival as counted, and the model that carries it on."""
+"""Who stays under contract: survival as counted."""
 
 from __future__ import annotations
 
@@ -10,19 +10,16 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from cjkit.checks import CjkitError, parse_duration, unknown_name
+from cjkit.checks import parse_duration, unknown_name
 from cjkit.engine import Table, text
 from cjkit.events import split_by
 from cjkit.labels import Language, display_name, format_number, format_percent, label
 from cjkit.lifetime_value.clock import number_days
-from cjkit.lifetime_value.estimation import Estimate
 from cjkit.lifetime_value.histories import Obstacle, day, end_of
 from cjkit.lifetime_value.life_table import compare_survival, survive
-from cjkit.lifetime_value.purchases import PARAMETER_FORMATS, check_prior, describe
-from cjkit.lifetime_value.renewal_model import RenewalModel, estimate_renewals
 from cjkit.plots.lines import Line, draw_lines
+from cjkit.privacy import Equation, Relation, Totals
 
-FEWEST_LOST = 50
 SURVIVAL = ("survival_rate", "survival_rate_low", "survival_rate_high")
 NO_CONTRACT = Obstacle("no_contract")
 NOBODY_SIGNED = Obstacle("nobody_signed")
@@ -49,7 +46,13 @@ class Survival:
     sql : tuple of str
     """
 
-    counts: ClassVar[dict[str, tuple[str, ...]]] = {"at_risk": ("lost", "censored", *SURVIVAL)}
+    counts: ClassVar[dict[str, tuple[str, ...]]] = {
+        "at_risk": ("lost", "censored", *SURVIVAL),
+        "lost": (),
+        "censored": (),
+        "survival_rate": SURVIVAL[1:],
+    }
+    beside: ClassVar[tuple[str, ...]] = ("survival_rate",)
     formats: ClassVar[dict[str, str]] = {"group": "attribute"}
 
     table: pd.DataFrame
@@ -60,6 +63,27 @@ class Survival:
     obstacle: Obstacle | None
     sql: tuple[str, ...]
 
+    @property
+    def adds_up(self) -> tuple[Relation, ...]:
+        """Whoever is not at risk in the next period was lost or last seen.
+
+        Of two rates that follow each other a reader can compute the losses between them.
+        """
+        relations: list[Relation] = []
+        for rows in self.table.reset_index(drop=True).groupby("group", sort=False).indices.values():
+            at_risk, lost, censored, rate = (
+                [(name, int(row)) for row in rows]
+                for name in ("at_risk", "lost", "censored", "survival_rate")
+            )
+            for k in range(len(rows)):
+                gone = (lost[k], censored[k], *at_risk[k + 1 : k + 2])
+                relations.append(Equation((at_risk[k],), gone))
+                relations.append(Equation((*rate[max(k - 1, 0) : k], lost[k]), (rate[k],)))
+        if self.by is not None:
+            names = ("at_risk", "lost", "censored")
+            relations += [Totals(name, ("period_no",)) for name in names]
+        return tuple(relations)
+
     def finding(self, language: Language = "en") -> str:
         """Say how many stay for how long or, of groups, whether they differ."""
         if self.obstacle is not None:
@@ -67,7 +91,9 @@ class Survival:
         if self.by is not None:
             term = "finding_survival_differs" if self.p_value < 0.05 else "finding_survival_alike"
             return label(term, language, p=format_number(self.p_value, language, digits=3))
-        rows = self.table[self.table["at_risk"] >= self.table["at_risk"].iloc[0] / 10]
+        rows = well_observed(self.table)
+        if rows.empty:
+            return label("nothing_here", language)
         row = rows.iloc[-1]
         return label(
             "finding_survival",
@@ -77,7 +103,7 @@ class Survival:
             rate=format_percent(row["survival_rate"], language),
             low=format_percent(row["survival_rate_low"], language),
             high=format_percent(row["survival_rate_high"], language),
-            customers=format_number(self.table["at_risk"].iloc[0], language),
+            customers=format_number(self.table["at_risk"].max(), language),
         )
 
     def plot(self, *, ax: Axes | None = None, language: Language = "en") -> Axes:
@@ -92,7 +118,7 @@ class Survival:
                 low=np.r_[1, rows["survival_rate_low"]],
                 high=np.r_[1, rows["survival_rate_high"]],
             )
-            for name, rows in self.table.groupby("group", sort=False)
+            for name, rows in self.table.dropna(subset="survival_rate").groupby("group", sort=False)
         ]
         ax = draw_lines(lines, write=lambda rate: format_percent(rate, language, digits=0), ax=ax)
         ax.set(
@@ -220,140 +246,8 @@ def _by_period(counted: pd.DataFrame, length: pd.Timedelta) -> pd.DataFrame:
     return table
 
 
-@dataclass(frozen=True)
-class RenewalFit:
-    """What `fit_renewals` estimated: how customers differ in leaving at a renewal.
-
-    Attributes
-    ----------
-    table : DataFrame, one row for each parameter
-        `parameter` (alpha, beta), `estimate`, `standard_error`, and the 95% interval
-        `estimate_low`, `estimate_high`. Empty where not fitted.
-    forecast : DataFrame, one row for each period of the observation
-        `period_no`, `at_risk`, `actual_survival` (Kaplan-Meier) and `predicted_survival`.
-    periods : int
-        The periods that the model has seen; the later ones are its back-test.
-    estimate : Estimate or None
-    obstacle : Obstacle or None
-    method : str
-    sql : tuple of str
-    """
-
-    formats: ClassVar[dict[str, str]] = PARAMETER_FORMATS
-
-    table: pd.DataFrame
-    forecast: pd.DataFrame
-    periods: int
-    estimate: Estimate | None
-    obstacle: Obstacle | None
-    method: str
-    sql: tuple[str, ...]
-
-    @property
-    def fitted(self) -> RenewalModel:
-        """The model with its parameters; its time is in periods."""
-        if self.estimate is None:
-            reason = self.obstacle.words("en") if self.obstacle is not None else ""
-            raise CjkitError(f"The renewal model is not fitted. {reason}")
-        return RenewalModel(*map(float, self.estimate.values))
-
-    def finding(self, language: Language = "en") -> str:
-        """Say what was forecast of the periods held out, and what happened."""
-        if self.obstacle is not None:
-            return self.obstacle.words(language)
-        row = self.forecast.iloc[-1]
-        return label(
-            "finding_renewals",
-            language,
-            seen=format_number(self.periods, language),
-            last=format_number(row["period_no"], language),
-            actual=format_percent(row["actual_survival"], language),
-            predicted=format_percent(row["predicted_survival"], language),
-            ahead=12,
-            periods=format_number(float(self.fitted.expected_periods(0, 12)), language, digits=1),
-        )
-
-    def plot(self, *, ax: Axes | None = None, language: Language = "en") -> Axes:
-        """Draw survival as counted and as the model carries it on."""
-        rows = self.forecast
-        periods = np.r_[0, rows["period_no"]]
-        lines = [
-            Line(periods, np.r_[1, rows["actual_survival"]], label("actual", language)),
-            Line(
-                periods,
-                np.r_[1, rows["predicted_survival"]],
-                label("predicted", language),
-                style="--",
-            ),
-        ]
-        ax = draw_lines(
-            lines,
-            write=lambda rate: format_percent(rate, language, digits=0),
-            mark=(self.periods, label("forecast_starts", language)),
-            ax=ax,
-        )
-        ax.set(
-            xlabel=label("periods_of_contract", language),
-            title=label("survival_rate", language),
-            ylim=(0, 1.02),
-        )
-        return ax
-
-
-def fit_renewals(
-    survival: Survival, *, periods: int | None = None, prior_sd: float | None = 2.0
-) -> RenewalFit:
-    """Fit who renews and who leaves, and hold the model against the periods it has not seen.
-
-    Parameters
-    ----------
-    survival : Survival
-        Of all customers together.
-    periods : int, optional
-        The first periods, that the model sees; default the first half of those in which a tenth of
-        the customers were at risk. A customer still there afterwards is censored then.
-    prior_sd : float or None, default 2.0
-        As in `fit_purchases`.
-
-    Returns
-    -------
-    RenewalFit
-        With fewer than 50 customers lost it is not fitted and its `obstacle` says why.
-
-    Raises
-    ------
-    CjkitError
-        When `survival` is of several groups, or `periods` is not among its periods.
-    """
-    check_prior(prior_sd)
-    if survival.by is not None:
-        raise CjkitError("fit_renewals() fits one group: measure survival again without `by`.")
-    rows = survival.table[survival.table["at_risk"] * 10 >= survival.table["at_risk"].max()]
-    seen = max(len(rows) // 2, 1) if periods is None else periods
-    if not 1 <= seen <= max(len(survival.table), 1):
-        raise CjkitError(f"periods={periods!r} must be between 1 and {len(survival.table)}.")
-    early = rows.head(seen)
-    lost = early["lost"].to_numpy(float)
-    # Who was last seen in the course of a period has completed the one before it.
-    kept = np.append(early["censored"].to_numpy(float)[1:], 0.0)
-    if len(early):
-        kept[-1] += rows["at_risk"].iloc[0] - early[["lost", "censored"]].to_numpy().sum()
-    estimate, obstacle = None, survival.obstacle
-    if obstacle is None and lost.sum() < FEWEST_LOST:
-        obstacle = Obstacle(
-            "too_few_lost", {"fewest": FEWEST_LOST}, people={"lost": int(lost.sum())}
-        )
-    if obstacle is None:
-        estimate = estimate_renewals(lost, kept, prior_sd=prior_sd)
-        if not estimate.converged:
-            estimate, obstacle = None, Obstacle("no_maximum", {})
-    forecast = rows[["period_no", "at_risk"]].assign(
-        actual_survival=rows["survival_rate"], predicted_survival=np.nan
-    )
-    if estimate is not None:
-        model = RenewalModel(*map(float, estimate.values))
-        forecast["predicted_survival"] = model.survival(rows["period_no"])
-    method = "maximum likelihood of the shifted beta-geometric" + (
-        f", normal prior of sd {prior_sd:g} on log-parameters" if prior_sd else ""
-    )
-    return RenewalFit(describe(estimate), forecast, seen, estimate, obstacle, method, survival.sql)
+def well_observed(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the periods in which a tenth of the customers were at risk, and that are seen."""
+    is_seen = table["survival_rate"].notna()
+    rows: pd.DataFrame = table[is_seen & (table["at_risk"] * 10 >= table["at_risk"].max())]
+    return rows

@@ -91,7 +91,7 @@ def find_hidden(
     1. A count from 1 to `smallest` - 1 is hidden. 0 speaks of nobody, and is shown.
     2. While a hidden count follows from what is seen, or the hidden counts of one sum are together
        fewer than `smallest`, one more is hidden: the smallest that ends it, a difference before a
-       count.
+       count, and a count before a figure that counts no people.
 
     Parameters
     ----------
@@ -137,7 +137,7 @@ class _Book:
     equations: list[tuple[list[Any], list[Any]]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        for name in (*self.counts, *self.beside):
+        for name in self._columns:
             numbers = pd.to_numeric(self.table[name]).to_numpy(float, na_value=np.nan)
             self.values |= {
                 (name, row): value for row, value in enumerate(numbers) if value == value
@@ -153,6 +153,10 @@ class _Book:
                     self._write_difference((relation.whole, row), (relation.part, row), None)
             else:
                 self._write_steps(relation)
+
+    @property
+    def _columns(self) -> list[str]:
+        return list(dict.fromkeys((*self.counts, *self.beside)))
 
     def _write(self, left: list[Any], right: list[Any]) -> None:
         if all(figure in self.values for figure in (*left, *right)):
@@ -193,7 +197,7 @@ class _Book:
             self._write([whole], [(count, int(row)) for row in known.index])
             return
         groups = known.groupby(each, sort=False, dropna=False)
-        totals = groups[[*self.counts, *self.beside]].sum(min_count=1).reset_index()
+        totals = groups[self._columns].sum(min_count=1).reset_index()
         hidden = find_hidden(
             totals, self.counts, self._of_totals(relation), self.smallest, beside=self.beside
         )
@@ -237,9 +241,11 @@ class _Book:
         values = np.array([self.values[figure] for figure in figures])
         is_free = np.array([figure not in self.settled for figure in figures]) & (values > 0)
         is_count = np.array([figure not in self.differences for figure in figures])
-        # A difference is the cheapest to hide, and a smaller count before a larger.
+        # A difference is the cheapest to hide, a smaller count before a larger, and the dearest
+        # what counts no people: it cannot be too small itself.
+        is_beside = np.array([figure[0] in self.beside for figure in figures])
         price = np.empty(len(figures), int)
-        price[np.lexsort((values, is_count))] = np.arange(len(figures))
+        price[np.lexsort((values, is_count, is_beside))] = np.arange(len(figures))
         hidden = protect(matrix, values, np.array(small), is_free, price, self.smallest)
         return {figure for figure, is_hidden in zip(figures, hidden, strict=True) if is_hidden}
 
