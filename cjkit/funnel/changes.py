@@ -13,10 +13,10 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from cjkit.checks import CjkitError
-from cjkit.funnel.differences import need_alike, write_points
+from cjkit.funnel.differences import need_alike
 from cjkit.funnel.result import Funnel, rows_of
 from cjkit.funnel.rules import FunnelRules
-from cjkit.labels import Language, format_percent, label
+from cjkit.labels import Language, format_percent, format_points, label
 from cjkit.plots.rates import draw_rates
 
 Floats = NDArray[np.float64]
@@ -78,11 +78,11 @@ class FunnelChange:
             language,
             before=format_percent(self.previous_rate, language),
             now=format_percent(self.rate, language),
-            difference=write_points(self.rate - self.previous_rate, language),
-            mix=write_points(mix, language),
-            rates=write_points(self.rate - self.previous_rate - mix, language),
+            difference=format_points(self.rate - self.previous_rate, language),
+            mix=format_points(mix, language),
+            rates=format_points(self.rate - self.previous_rate - mix, language),
             cause=self._name(largest, language),
-            largest=write_points(largest["contribution"], language),
+            largest=format_points(largest["contribution"], language),
         )
 
     def plot(self, *, ax: Axes | None = None, language: Language = "en") -> Axes:
@@ -93,7 +93,7 @@ class FunnelChange:
             [row["contribution"] for row in rows],
             [row["contribution_low"] for row in rows],
             [row["contribution_high"] for row in rows],
-            [write_points(row["contribution"], language) for row in rows],
+            [format_points(row["contribution"], language) for row in rows],
             zero=True,
             ax=ax,
         )

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from cjkit.checks import CjkitError
 from cjkit.funnel.result import Funnel, rows_of
 from cjkit.funnel.rules import FunnelRules
-from cjkit.labels import Language, display_name, format_percent, format_signed, label
+from cjkit.labels import Language, display_name, format_percent, format_points, label
 from cjkit.plots.rates import draw_rates
 from cjkit.privacy import Equation, Relation, Rest
 from cjkit.statistics import benjamini_hochberg, difference_p_value, newcombe_interval
@@ -98,9 +98,9 @@ class FunnelDifference:
             last=self.rules.name_step(row["to_step"], language),
             before=format_percent(row["previous_rate"], language),
             now=format_percent(row["rate"], language),
-            difference=write_points(row["difference"], language),
-            low=write_points(row["difference_low"], language),
-            high=write_points(row["difference_high"], language),
+            difference=format_points(row["difference"], language),
+            low=format_points(row["difference_low"], language),
+            high=format_points(row["difference_high"], language),
             judgement=label("change_is_clear" if is_clear else "change_may_be_chance", language),
         )
         if self.groups is not None:
@@ -229,9 +229,3 @@ def _ways(funnel: Funnel) -> list[tuple[Any, ...]]:
 
 def _rate(reached: pd.Series[Any], customers: pd.Series[Any]) -> pd.Series[Any]:
     return reached / customers.where(customers > 0)
-
-
-def write_points(difference: Any, language: Language) -> str:
-    """Write a difference of rates in percentage points, with its sign."""
-    number = format_signed(round(100 * difference, 1) + 0.0, language, digits=1)
-    return label("rate_points", language, number=number)

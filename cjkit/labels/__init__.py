@@ -166,6 +166,20 @@ def format_percent(rate: float | None, language: Language, *, digits: int = 1) -
     return format_number(100 * float(cast("float", rate)), language, digits=digits) + "%"
 
 
+def format_points(difference: float | None, language: Language) -> str:
+    """Write a difference of rates (-1 to 1) in percentage points, with its sign.
+
+    Examples
+    --------
+    >>> format_points(-0.0126, "en")
+    '-1.3 points'
+    """
+    if _is_missing(difference):
+        return NO_VALUE
+    points = round(100 * float(cast("float", difference)), 1) + 0.0
+    return label("rate_points", language, number=format_signed(points, language, digits=1))
+
+
 def format_money(
     value: float | None,
     language: Language,

@@ -7,6 +7,7 @@ that the company has. `notebooks/05_paths.ipynb` is the analysis that this modul
 """
 
 from cjkit.paths.conformity import Conformity, measure_conformity
+from cjkit.paths.differences import PathDifference, compare_paths
 from cjkit.paths.flow import Flow, measure_flow
 from cjkit.paths.journey_types import JourneyTypes, find_journey_types
 from cjkit.paths.journeys import Journeys, rank_journeys
@@ -24,7 +25,9 @@ __all__ = [
     "Journeys",
     "Level",
     "Loops",
+    "PathDifference",
     "Transitions",
+    "compare_paths",
     "find_journey_types",
     "measure_conformity",
     "measure_flow",

@@ -19,7 +19,8 @@ from cjkit.statistics import Floats, wilson_interval
 
 SHARES = ("share", "share_low", "share_high")
 RATES = ("conversion_rate", "conversion_rate_low", "conversion_rate_high")
-_COLUMNS = ("type", "path", "journeys", "customers", *SHARES, "steps", "converted", *RATES)
+_COUNTS = ("journeys", "customers", "all_customers")
+_COLUMNS = ("type", "path", *_COUNTS, *SHARES, "steps", "converted", *RATES)
 _MOST_FITTED = 5_000
 _JOURNEYS, _WAYS, _TYPED = "coded journeys", "coded ways", "typed ways"
 
@@ -118,14 +119,14 @@ class CodedJourneys:
                 sum(steps) as steps, sum(converted) as converted
             from ({journeys}) as journeys group by {keys}type""")
         totals = self.engine.query(f"""
-            select {keys}count(*) as all_journeys, count(distinct customer_id) as followed
+            select {keys}count(*) as all_journeys, count(distinct customer_id) as all_customers
             from ({journeys}) as journeys {group}""")
         every = totals.merge(pd.DataFrame({"type": range(1, types + 1)}), how="cross")
         table = every.merge(found, "left", [*self.keys, "type"])
         counts = ["journeys", "customers", "converted"]
         table[counts] = table[counts].fillna(0).astype("int64")
         table["share"] = table["journeys"] / table["all_journeys"]
-        sample = table["followed"]
+        sample = table["all_customers"]
         table["share_low"], table["share_high"] = wilson_interval(table["share"] * sample, sample)
         table["steps"] = table["steps"] / table["journeys"]
         table["conversion_rate"] = table["converted"] / table["journeys"]

@@ -13,6 +13,7 @@ from cjkit.checks import CjkitError, microseconds, parse_duration
 from cjkit.engine import Table
 from cjkit.events import Period
 from cjkit.labels import Language, display_name, format_number, format_percent, label
+from cjkit.paths.compared import Compared
 from cjkit.paths.moves import Moves, during, find_moves, refuse_split
 from cjkit.plots.heat import draw_heat
 from cjkit.privacy import Equation, Relation, Rest
@@ -57,7 +58,7 @@ class Conformity:
     sql: tuple[str, ...]
 
     counts: ClassVar[dict[str, tuple[str, ...]]] = {"customers": _RATES, "affected": _RATES}
-    compared: ClassVar[tuple[str, str]] = ("affected", "customers")
+    compared: ClassVar[Compared] = Compared("affected_rate", "customers", within=None)
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -82,6 +83,11 @@ class Conformity:
                 both = (("customers", at["deviating"]),), (("customers", at["unfinished"]),)
                 found.append(Equation(*both))
         return tuple(found)
+
+    def name_row(self, row: pd.Series[Any], language: Language) -> str:
+        """Return how readers call what a row is about."""
+        step = self._step_name(row["step"], language)
+        return f"{step}: {display_name(row['deviation'], 'deviation', language)}"
 
     @property
     def formats(self) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from cjkit.checks import CjkitError, parse_duration
 from cjkit.engine import Table, text
 from cjkit.events import Period
 from cjkit.labels import OTHER, Language, display_name, format_number, format_percent, label
+from cjkit.paths.compared import Compared
 from cjkit.paths.moves import (
     ENTRY,
     EXIT,
@@ -41,7 +42,7 @@ class Flow:
         `step` of the origin, counted from the start (0, 1, 2, ...) or back from the end (-1, -2,
         ...), `origin`, `target` (`(exit)`: the journey ended there; `(open)`: the log ends before
         that is known; `(entry)` as origin: the journey began), `customers` (count), and `share` of
-        all who were followed (0 to 1) with `share_low` and `share_high` (Wilson).
+        `all_customers` who were followed (0 to 1) with `share_low` and `share_high` (Wilson).
     anchor : str or None
         The place or event that everybody was followed from, or to; None: from their first event.
     is_backward : bool
@@ -68,8 +69,10 @@ class Flow:
     sql: tuple[str, ...]
 
     counts: ClassVar[dict[str, tuple[str, ...]]] = {
-        "customers": ("share", "share_low", "share_high")
+        "customers": ("share", "share_low", "share_high"),
+        "all_customers": ("share", "share_low", "share_high"),
     }
+    compared: ClassVar[Compared] = Compared("share", "all_customers", within=())
 
     @property
     def adds_up(self) -> tuple[Relation, ...]:
@@ -87,6 +90,16 @@ class Flow:
                 sides = (tuple(("customers", int(row)) for row in own) for own in (rows, onward))
                 followed.append(Equation(*sides))
         return (Totals("customers", (*group, "step")), *followed)
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The columns that say what a row is about, `by` apart."""
+        return ("step", "origin", "target")
+
+    def name_row(self, row: pd.Series[Any], language: Language) -> str:
+        """Return how readers call what a row is about."""
+        ends = (display_name(row[end], self.level, language) for end in ("origin", "target"))
+        return f"{self._step_name(int(row['step']), language)}: {' → '.join(ends)}"
 
     @property
     def formats(self) -> dict[str, str]:
@@ -352,6 +365,7 @@ def _tidy(found: pd.DataFrame, keys: list[str], top: int, *, is_backward: bool) 
         followed = table[keys[0]].map(first.groupby(keys[0])["customers"].sum())
     else:
         followed = pd.Series(first["customers"].sum(), index=table.index)
+    table["all_customers"] = followed.astype("int64")
     table["share"] = table["customers"] / followed
     table["share_low"], table["share_high"] = wilson_interval(table["customers"], followed)
     table = table.assign(order=table["step"].abs()).sort_values(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -15,6 +15,7 @@ from cjkit.events import Period
 from cjkit.labels import Language, display_name, format_number, format_percent, label
 from cjkit.paths.assigning import RATES, SHARES, CodedJourneys
 from cjkit.paths.codes import coded_journeys, number_places
+from cjkit.paths.compared import Compared
 from cjkit.paths.moves import Level, find_moves, refuse_split
 from cjkit.paths.traits import JourneyTraits
 from cjkit.paths.variants import LEAST_SILHOUETTE, LEAST_STABILITY, MOST_TYPES, Grouping
@@ -31,7 +32,8 @@ class JourneyTypes:
     table : DataFrame, one row for each type (and each value of `by`), that with most journeys first
         `type` from 1, `path` (the way nearest to the middle of the type among those that enough
         people took to be shown; `…` alone where there is none), `journeys` (count), `customers`
-        (people who made them), `share` of all journeys (0 to 1) with `share_low` and `share_high`,
+        (people who made them), `all_customers` (people who made any), `share` of all journeys
+        (0 to 1) with `share_low` and `share_high`,
         `steps` (mean number of places), `converted` (journeys), `conversion_rate` (0 to 1; missing
         without a conversion) with `conversion_rate_low` and `conversion_rate_high`.
     traits : JourneyTraits
@@ -69,14 +71,19 @@ class JourneyTypes:
     counts: ClassVar[dict[str, tuple[str, ...]]] = {
         "customers": ("journeys", *SHARES, "steps", "converted", *RATES),
         "journeys": ("customers", *SHARES, "steps", "converted", *RATES),
+        "all_customers": SHARES,
         "converted": RATES,
     }
-    compared: ClassVar[tuple[str, str]] = ("share", "followed")
+    compared: ClassVar[Compared] = Compared("share", "all_customers", within=())
 
     @property
     def keys(self) -> tuple[str, ...]:
         """The columns that say what a row is about, `by` apart."""
         return ("type", "path")
+
+    def name_row(self, row: pd.Series[Any], language: Language) -> str:
+        """Return how readers call what a row is about."""
+        return f"{self._type_name(row['type'], language)}: {self._path_name(row['path'], language)}"
 
     @property
     def adds_up(self) -> tuple[Relation, ...]:

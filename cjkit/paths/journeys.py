@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -14,12 +14,14 @@ from cjkit.engine import Table
 from cjkit.events import Period
 from cjkit.labels import Language, display_name, format_number, format_percent, label
 from cjkit.paths.codes import ELLIPSIS, Code, coded_journeys
+from cjkit.paths.compared import Compared
 from cjkit.paths.moves import Level, Moves, check_top, find_moves, refuse_split
 from cjkit.plots.sequences import draw_sequences
 from cjkit.privacy import Relation, Rest, Totals
 from cjkit.statistics import wilson_interval
 
 _DRAWN = 12
+_SHARES = ("share", "share_low", "share_high")
 _RATES = ("conversion_rate", "conversion_rate_low", "conversion_rate_high")
 
 
@@ -31,9 +33,10 @@ class Journeys:
     ----------
     table : DataFrame, one row for each way (within each value of `by`), most journeys first
         `path` (tuple of places; ends in `…` when it went on; empty when nothing came before the
-        conversion), `journeys` (count), `customers` (people who made them), `share` of all journeys
-        (0 to 1), `converted` (journeys), `conversion_rate` (0 to 1, missing without a conversion)
-        with `conversion_rate_low` and `conversion_rate_high`.
+        conversion), `journeys` (count), `customers` (people who made them), `all_customers` (people
+        who made any), `share` of all journeys (0 to 1) with `share_low` and `share_high`,
+        `converted` (journeys), `conversion_rate` (0 to 1, missing without a conversion) with
+        `conversion_rate_low` and `conversion_rate_high`.
     journeys : int
         All journeys that ended, the shown ones and the others.
     conversion : str or None
@@ -57,10 +60,12 @@ class Journeys:
     sql: tuple[str, ...]
 
     counts: ClassVar[dict[str, tuple[str, ...]]] = {
-        "customers": ("journeys", "share", "converted", *_RATES),
-        "journeys": ("customers", "share", "converted", *_RATES),
+        "customers": ("journeys", *_SHARES, "converted", *_RATES),
+        "journeys": ("customers", *_SHARES, "converted", *_RATES),
+        "all_customers": _SHARES,
         "converted": _RATES,
     }
+    compared: ClassVar[Compared] = Compared("share", "all_customers", within=None)
 
     @property
     def adds_up(self) -> tuple[Relation, ...]:
@@ -69,6 +74,15 @@ class Journeys:
         is_whole = self.table["journeys"].sum() == self.journeys
         group = tuple(self.table.columns[:1]) if self.by else ()
         return (rest, Totals("journeys", group)) if is_whole else (rest,)
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The columns that say what a row is about, `by` apart."""
+        return ("path",)
+
+    def name_row(self, row: pd.Series[Any], language: Language) -> str:
+        """Return how readers call what a row is about."""
+        return self._path_name(row["path"], language)
 
     @property
     def formats(self) -> dict[str, str]:
@@ -219,23 +233,29 @@ def _ranked(
             select {keys}{words}, is_cut, count(*) as journeys,
                 count(distinct customer_id) as customers, sum(converted) as converted,
                 sum(count(*)) over ({within}) as total,
+                sum(sum(case when nth = 1 then 1 else 0 end)) over ({within}) as all_customers,
                 row_number() over ({within} order by {order}) as position
-            from ({journeys}) as journeys group by {keys}{words}, is_cut) as ranked
+            from (
+                select *, row_number() over (partition by {keys}customer_id order by word_1) as nth
+                from ({journeys}) as journeys) as journeys
+            group by {keys}{words}, is_cut) as ranked
         where position <= {top} order by {keys}position"""
 
 
 def _tidy(found: pd.DataFrame, code: Code, keys: list[str], *, has_rate: bool) -> pd.DataFrame:
     """Read the codes, and give each way its share and its rate."""
-    counts = ["journeys", "customers", "converted"]
+    counts = ["journeys", "customers", "all_customers", "converted"]
     table = found[[*keys, *counts]].astype(dict.fromkeys(counts, "int64"))
     ways = [code.read(row) for row in found[list(code.words)].to_dict("records")]
     cut = found["is_cut"].astype(bool)
     ways = [(*way, ELLIPSIS) if is_cut else way for way, is_cut in zip(ways, cut, strict=True)]
     table.insert(len(keys), "path", pd.Series(ways, index=table.index, dtype=object))
-    table.insert(len(keys) + 3, "share", table["journeys"] / found["total"])
+    people = table["all_customers"]
+    table["share"] = table["journeys"] / found["total"]
+    table["share_low"], table["share_high"] = wilson_interval(table["share"] * people, people)
     rate = table["converted"] / table["journeys"] if has_rate else float("nan")
     table["conversion_rate"] = rate
     table["conversion_rate_low"], table["conversion_rate_high"] = wilson_interval(
         table["conversion_rate"] * table["customers"], table["customers"]
     )
-    return table
+    return table[[*keys, "path", *counts[:-1], *_SHARES, "converted", *_RATES]]

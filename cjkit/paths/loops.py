@@ -20,6 +20,7 @@ from cjkit.labels import (
     format_percent,
     label,
 )
+from cjkit.paths.compared import Compared
 from cjkit.paths.moves import (
     Level,
     Moves,
@@ -76,12 +77,16 @@ class Loops:
         Rest("came_back", "customers"),
         Rest("repeated", "customers"),
     )
-    compared: ClassVar[tuple[str, str]] = ("came_back", "customers")
+    compared: ClassVar[Compared] = Compared("back_rate", "customers", within=None)
 
     @property
     def keys(self) -> tuple[str, ...]:
         """The columns that say what a row is about, `by` apart."""
         return ("place",)
+
+    def name_row(self, row: pd.Series[Any], language: Language) -> str:
+        """Return how readers call what a row is about."""
+        return display_name(row["place"], self.level, language)
 
     @property
     def formats(self) -> dict[str, str]:

@@ -14,6 +14,7 @@ from cjkit.checks import parse_duration
 from cjkit.engine import Table, text
 from cjkit.events import Period
 from cjkit.labels import OTHER, Language, display_name, format_number, format_percent, label
+from cjkit.paths.compared import Compared
 from cjkit.paths.moves import (
     ENTRY,
     EXIT,
@@ -41,8 +42,9 @@ class Transitions:
     ----------
     table : DataFrame, one row for each pair of places (and each value of `by`), most moves first
         `origin` and `target` (`(entry)` as origin: a journey begins; `(exit)` as target: it ends),
-        `moves` (count), `customers` (people who made them), `share` of the moves from `origin`
-        (0 to 1) with `share_low` and `share_high`, and how long the move took in microseconds:
+        `moves` (count), `customers` (people who made them), `all_customers` (people who left
+        `origin`), `share` of the moves from `origin` (0 to 1) with `share_low` and `share_high`,
+        and how long the move took in microseconds:
         `wait_p10_us`, `wait_p50_us`, `wait_p90_us` (missing for entries and exits).
     level : str
         What a place is: 'event', 'touchpoint', 'channel' or 'stage'.
@@ -61,14 +63,25 @@ class Transitions:
     sql: tuple[str, ...]
 
     counts: ClassVar[dict[str, tuple[str, ...]]] = {
-        "customers": ("moves", "share", "share_low", "share_high", *_WAITS.values())
+        "customers": ("moves", "share", "share_low", "share_high", *_WAITS.values()),
+        "all_customers": ("share", "share_low", "share_high"),
     }
+    compared: ClassVar[Compared] = Compared("share", "all_customers", within=("origin",))
 
     @property
     def adds_up(self) -> tuple[Relation, ...]:
         """The moves from a place, and those to one, add up to what readers see elsewhere."""
         group = tuple(self.table.columns[:1]) if self.by else ()
         return tuple(Totals("customers", (*group, side)) for side in ("origin", "target"))
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The columns that say what a row is about, `by` apart."""
+        return ("origin", "target")
+
+    def name_row(self, row: pd.Series[Any], language: Language) -> str:
+        """Return how readers call what a row is about."""
+        return " → ".join(display_name(row[end], self.level, language) for end in self.keys)
 
     @property
     def formats(self) -> dict[str, str]:
@@ -191,7 +204,7 @@ def measure_transitions(
         select {keys}, target, count(*) as moves, count(distinct customer_id) as customers
         from ({both}) as ways group by {keys}, target"""
     people = f"""
-        select {keys}, count(distinct customer_id) as people
+        select {keys}, count(distinct customer_id) as all_customers
         from ({both}) as ways group by {keys}"""
     waits = events.engine.quantiles(
         f"({left})", "measured_us", (0.1, 0.5, 0.9), (*moves.keys, "origin", "target")
@@ -201,7 +214,7 @@ def measure_transitions(
     table = table.merge(waits.rename(columns=_WAITS).drop(columns="n"), "left", [*origin, "target"])
     table["share"] = table["moves"] / table.groupby(origin)["moves"].transform("sum")
     table["share_low"], table["share_high"] = wilson_interval(
-        table["share"] * table["people"], table["people"]
+        table["share"] * table["all_customers"], table["all_customers"]
     )
     table = table.sort_values(
         [*moves.keys, "moves", "origin", "target"],
@@ -209,7 +222,8 @@ def measure_transitions(
         ignore_index=True,
     )
     rates = ["share", "share_low", "share_high"]
-    table = table[[*origin, "target", "moves", "customers", *rates, *_WAITS.values()]]
+    counts = ["moves", "customers", "all_customers"]
+    table = table[[*origin, "target", *counts, *rates, *_WAITS.values()]]
     return Transitions(
         moves.named(table), level, parse_duration(gap, name="gap"), by, (pairs, people)
     )
