@@ -73,7 +73,8 @@ def write_landed(rows: int, folder: Path) -> None:
     engine.copy(
         f"""select 'cookie:' || sha256(cast(i as varchar)) as key_a,
                 'login:' || sha256(cast(i // 2 as varchar)) as key_b, 'web' as source,
-                'web.parquet' as file, i as record_no, 1700000000000000 as seen_us
+                'web.parquet' as file, i as record_no, 1700000000000000 as seen_us,
+                i as last_record_no, 1700000000000000 as last_us
             from range({rows * 2 // 125}) as numbers(i)""",
         folder / "edges.parquet",
     )

@@ -240,8 +240,13 @@ def _sample(given: argparse.Namespace) -> int:
 
 
 def _prepare(given: argparse.Namespace) -> int:
-    prepared = prepare(read_given(given), as_of=given.as_of)
+    from cjkit.cleansing.warnings import list_warnings
+
+    project = read_given(given)
+    prepared = prepare(project, as_of=given.as_of)
     say(f"as of {prepared.as_of}: {'made' if prepared.is_new else 'nothing has changed'}")
+    for warning in list_warnings(project, prepared):
+        say(f"warning: {warning}")
     print(prepared.folder)
     return 0
 

@@ -295,6 +295,56 @@ def test_who_acts_as_steadily_as_a_clock_is_a_bot(opened):
     assert log.events.values("customer_id") == {"cookie:c2", "cookie:c3"}
 
 
+OPENS = '[events.open]\n[events.click]\n[quality]\nopens = ["open", "click"]\n'
+
+
+def mails(*lines):
+    """Give events of mails as a file, from lines such as '10:00:04 ann open spring'."""
+    rows = []
+    for number, (at, login, event, mail) in enumerate(map(str.split, lines)):
+        way = "outbound" if event == "sent" else "inbound"
+        rows.append(f"{number}, 2026-01-01 {at}, {login}, {event}, email, {way}, {mail}")
+    return "\n".join([HITS, *rows, "x, 2026-02-01 00:00:00, last, sent, email, outbound, m"])
+
+
+def test_an_opening_within_seconds_of_the_sending_is_a_machines(opened):
+    lines = [
+        "10:00:00 ann sent spring",
+        "10:00:04.9 ann open spring",
+        "10:00:04.9 ann open summer",  # that mail was sent at another time
+        "10:00:05 ann click spring",
+        "10:00:01 ann bounce spring",
+        "10:00:02 bob open spring",
+        "11:00:00 ann sent spring",
+        "11:00:01 ann open spring",
+    ]
+    log = opened({"hits.csv": mails(*lines)}, more=OPENS)
+    assert outcomes(log) == {("hits", 2): "machine_open", ("hits", 8): "machine_open"}
+
+
+def test_openings_of_many_messages_in_one_second_are_a_machines(opened):
+    lines = [
+        *(f"10:00:00.{n} ann open {mail}" for n, mail in enumerate(("a", "b", "c"))),
+        *(f"10:00:00.{n} bob open {mail}" for n, mail in enumerate(("a", "b", "b"))),
+        *(f"10:00:0{n} cas open {mail}" for n, mail in enumerate(("a", "b", "c"))),
+        *(f"10:00:00 dee view {mail}" for mail in ("a", "b", "c")),
+    ]
+    log = opened({"hits.csv": mails(*lines)}, more=OPENS)
+    assert outcomes(log) == {("hits", n): "machine_open" for n in (1, 2, 3)}
+
+
+def test_openings_after_the_same_delay_each_time_are_a_machines(opened):
+    lines = []
+    for n in range(5):
+        for who, seconds in (("ann", 33), ("bob", 33 + n), ("cas", 33)):
+            if who != "cas" or n < 4:
+                lines += [f"1{n}:00:00 {who} sent m{n}", f"1{n}:00:{seconds}.{n} {who} open m{n}"]
+    log = opened({"hits.csv": mails(*lines)}, more=OPENS)
+    assert len(outcomes(log)) == 5 and set(outcomes(log).values()) == {"machine_open"}
+    found = rows(log, "select customer_id from events where event = 'open' group by all order by 1")
+    assert [row["customer_id"] for row in found] == ["login:bob", "login:cas"]
+
+
 def test_what_a_source_retracts_goes_and_what_came_later_stays(opened):
     log = opened(
         {
@@ -702,6 +752,34 @@ def test_a_run_that_breaks_leaves_nothing_behind(opened, monkeypatch):
     assert [folder.name for folder in prepared.iterdir()] == [log.prepared.folder.name]
 
 
+def test_a_link_goes_with_its_record(opened):
+    """A deletion ends what the deleted records said of who is who, unless another says it too."""
+    told = """
+[[sources.web.mapping.row]]
+table = "tombstones"
+when = { column = "event", is = ["purchase"] }
+[sources.web.mapping.row.columns]
+retracted_at = { column = "at", time = "iso" }
+"""
+    lines = [
+        "2026-01-01 10:00:00, ann, , a@x.jp, view",
+        "2026-01-01 10:00:00, bob, , b@x.jp, view",
+        "2026-01-01 12:00:00, ann, , , purchase",
+        "2026-01-01 12:00:00, bob, , , purchase",
+        "2026-01-01 13:00:00, bob, , b@x.jp, view",
+        "2026-01-01 14:00:00, ann, , , view",
+        "2026-01-01 14:00:00, , , a@x.jp, view",
+        "2026-01-01 14:00:00, , , b@x.jp, view",
+    ]
+    log = opened({"web.csv": web(*lines)})
+    assert log.quality.identity.merged_customers == 2
+    log.project.path.write_text(log.project.path.read_text() + told)
+    log = cleansing.open(log.project.path)
+    assert log.quality.rows.table.set_index("table").loc["events", "retracted"] == 4
+    assert log.quality.identity.merged_customers == 1
+    assert log.events.values("customer_id") == {"login:ann", "mail:a@x.jp", "login:bob"}
+
+
 def test_runs_at_the_same_time_wait_for_each_other(tmp_path):
     path = make_company(tmp_path, {"web.csv": web("2026-01-01 10:00:00, ann, , , view")})
     made = []
@@ -721,6 +799,12 @@ def test_tables_are_saved_for_the_notebooks_after(opened):
     assert "segments" in dir(again)
     with pytest.raises(AttributeError, match="Did you mean 'segments'"):
         again.segment  # noqa: B018
+    changed = pd.DataFrame({"customer_id": ["login:ann"], "segment": ["old"]})
+    assert log.save("segments", changed).values("segment") == {"old"}
+    assert log.save("segments", log.segments).values("segment") == {"old"}
+    log.engine.add("mine", changed)
+    with pytest.raises(CjkitError, match="has made a table of that name itself"):
+        log.save("mine", changed)
     twice = pd.DataFrame({"customer_id": ["a", "a"]})
     for name, table, message in (
         ("events", twice, "no table of the contract"),

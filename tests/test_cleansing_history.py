@@ -8,6 +8,7 @@ import pytest
 from companies import make_company
 
 from cjkit import cleansing
+from cjkit.__main__ import main
 from cjkit.checks import CjkitError
 from cjkit.cleansing.freshness import LEAST_DAYS, measure_freshness
 from cjkit.cleansing.history import LEAST_FALL, compare_scores
@@ -149,6 +150,20 @@ def test_silence_agrees_with_walking_the_calendar(rng):
         assert found[["silent_days", "longest_silence", "rows"]].tolist() == [silent, longest, size]
         assert found["newest_on"] == max(on)
         assert found["is_stale"] == (silent > longest and len(set(on)) >= LEAST_DAYS)
+
+
+def test_a_schedule_hears_what_fell_what_is_low_and_what_is_silent(tmp_path, capsys):
+    path = make_company(tmp_path, {"hits.csv": hits(20)})
+    path.write_text("[quality]\nwarn = { completeness = 0.9 }\n" + path.read_text())
+    assert main(["prepare", str(path), "--as-of", "2026-01-21"]) == 0
+    assert "warning" not in capsys.readouterr().err
+    (tmp_path / "in" / "hits.csv").write_text(hits(20, bad=30).replace(", ", ","))
+    for _ in range(2):  # also where nothing has changed since
+        assert main(["prepare", str(path), "--as-of", "2026-01-25"]) == 0
+        said = capsys.readouterr().err
+        assert "warning: hits, events: completeness fell to 40.0% from 100.0%" in said
+        assert "completeness 40.0% is below [quality] warn 0.9 (30 of 50 rows fail)" in said
+        assert "warning: hits, events: no row since 2026-01-20, longer than ever" in said
 
 
 def test_rows_that_came_after_their_day_was_reported_are_counted(tmp_path):

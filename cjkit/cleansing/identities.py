@@ -11,7 +11,7 @@ import pandas as pd
 from cjkit import identity, sources
 from cjkit.checks import CjkitError
 from cjkit.cleansing.landing import Landing
-from cjkit.cleansing.rules import IS_CLEAN
+from cjkit.cleansing.rules import IS_CLEAN, RULE
 from cjkit.engine import DuckDB, column, text
 from cjkit.events import CONTRACT, local_midnight_us
 from cjkit.identity import People, Pin, resolve_people
@@ -50,15 +50,26 @@ def find_people(
     """Make the table `people`: each key that a row or a link has, and its customer.
 
     Rows of visits that are a person's, though the key they came under is not as a whole, go by a
-    key of the person from here on. `hide` writes the SQL that makes an id a pseudonym.
+    key of the person from here on. Records of which all rows are retracted link nobody: a link
+    whose first record is one counts from its last record on. `hide` writes the SQL that makes an id
+    a pseudonym.
     """
     engine, project = landing.engine, landing.project
     started_us = local_midnight_us(project.company.started_on, project.project.time_zone)
+    _find_retracted_records(engine)
     engine.view(
         "linked",
         f"""select key_a, key_b, 'same_record' as rule, source, file, record_no,
             case when seen_us >= {started_us} then seen_us end as seen_us,
-            cast(null as double) as probability from edges""",
+            cast(null as double) as probability
+            from (select edges.*
+                from edges anti join "retracted records" using (source, file, record_no)
+                union all
+                -- Of those whose first record is gone, the last one still says it.
+                select edges.* replace (last_record_no as record_no, last_us as seen_us)
+                from edges semi join "retracted records" using (source, file, record_no)
+                anti join "retracted records" as gone on gone.source = edges.source
+                    and gone.file = edges.file and gone.record_no = last_record_no) as said""",
     )
     keys = " union all ".join(
         _keys_sql(table) for table, rule in CONTRACT.items() if rule.person != "none"
@@ -79,6 +90,25 @@ def find_people(
         found = resolve(column("likely linked"))
     _stitch(engine, found)
     return found
+
+
+def _find_retracted_records(engine: DuckDB) -> None:
+    """Make the table `retracted records`: those of which no row is left, so that no link is either.
+
+    `source`, `file`, `record_no`.
+    """
+    gone = " union all ".join(
+        f"""select source, file, record_no, {is_retracted} as is_retracted
+            from "landed {table}" join "facts {table}" using (row_id)"""
+        for table in RULE["retracted"].tables
+        for is_retracted in [f"failed & {RULE['retracted'].bit} <> 0"]
+    )
+    engine.materialize(
+        "retracted records",
+        f"""select source, file, record_no from ({gone}) as told
+            where source in (select source from "landed tombstones")
+            group by all having bool_and(is_retracted)""",
+    )
 
 
 def _link_alike(landing: Landing, landed: Landed, rules: Likeness, vault: Details | None) -> None:

@@ -224,14 +224,16 @@ def _time_sql(table: str, project: Project) -> str:
 
 def _make_edges(engine: DuckDB, project: Project, paths: Sequence[Path]) -> None:
     listed = ", ".join(text(str(path)) for path in paths)
+    shift = _shift_sql(project) or 0
     engine.view(
         "edges",
-        f"""select key_a, key_b, source, file, record_no,
-                seen_us + {_shift_sql(project) or 0} as seen_us
+        f"""select key_a, key_b, source, file, record_no, seen_us + {shift} as seen_us,
+                last_record_no, last_us + {shift} as last_us
             from read_parquet([{listed}], union_by_name = true)"""
         if paths
         else """select '' as key_a, '' as key_b, '' as source, '' as file,
-            cast(0 as bigint) as record_no, cast(0 as bigint) as seen_us limit 0""",
+            cast(0 as bigint) as record_no, cast(0 as bigint) as seen_us,
+            cast(0 as bigint) as last_record_no, cast(0 as bigint) as last_us limit 0""",
     )
 
 

@@ -135,7 +135,8 @@ class Log:
         Parameters
         ----------
         name : str
-            What it is called: snake_case, and no table of the contract.
+            What it is called: snake_case, no table of the contract, and none that the notebook has
+            made. What was saved under it before is replaced.
         table : Table or DataFrame
             Holds `customer_id`. Ids that other customers had once become those that they have now;
             of rows that thereby become one customer's, that of the id which survived stays.
@@ -153,6 +154,12 @@ class Log:
         if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or name in CONTRACT:
             raise CjkitError(
                 f"log.save({name!r}): use a name in snake_case that is no table of the contract."
+            )
+        made = "select table_name from information_schema.tables where table_type = 'BASE TABLE'"
+        if name in set(self.engine.query(made)["table_name"]):
+            raise CjkitError(
+                f"log.save({name!r}): the notebook has made a table of that name itself, and later "
+                "ones would not see it: give one of the two another name."
             )
         if isinstance(table, pd.DataFrame):
             table = self.engine.add(f"{name} given", table)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from cjkit.cleansing.identities import CONSENTING
 from cjkit.cleansing.landing import Landing, extra_columns
-from cjkit.cleansing.rows import find_bots, mark
+from cjkit.cleansing.machines import find_bots, find_machine_opens
+from cjkit.cleansing.rows import mark
 from cjkit.cleansing.rules import IS_CLEAN, RULE
 from cjkit.engine import column, text
 from cjkit.events import CONTRACT, PURCHASE
@@ -43,7 +44,7 @@ def agreed_sql() -> str:
 
 
 def set_aside_people(landing: Landing) -> None:
-    """Mark the rows of employees, test accounts and bots.
+    """Mark the rows of employees and test accounts, and what machines did in a person's name.
 
     An employee is known by an e-mail of the company's own, wherever it stands, or by a column that
     says so; a test account by such a column. All rows of the person go, under every id.
@@ -62,6 +63,7 @@ def set_aside_people(landing: Landing) -> None:
                 rule,
                 f"select customer_id from people where person_key in ({' union '.join(said)})",
             )
+    find_machine_opens(landing)
     find_bots(landing.engine)
 
 

@@ -15,7 +15,7 @@ import pandas as pd
 
 from cjkit.checks import CjkitError
 from cjkit.cleansing.landing import FILE_SIZE, Landing, extra_columns
-from cjkit.cleansing.rules import IS_CLEAN, RULE, SETS_ASIDE, bits
+from cjkit.cleansing.rules import IS_CLEAN, RULE, bits
 from cjkit.engine import DuckDB, column, text
 from cjkit.events import CONTRACT, METRICS, NOTE_KINDS, RETURN, local_midnight_us
 from cjkit.project import Project
@@ -36,8 +36,6 @@ _SAME_EVENT = (
 )
 _SOLD = RULE["absurd_amount"].tables
 _REPLAY_US = 5_000_000
-_BOT_EVENTS, _BOT_MINUTES = 30, 3
-_STEADY_EVENTS, _STEADY_SHARE = 60, 0.9
 
 
 def find_row_faults(landing: Landing, table: str) -> None:
@@ -273,44 +271,6 @@ def _find_replays(engine: DuckDB) -> None:
                     group by content having count(*) > 1)) as neighbours
             where gap_us <= {_REPLAY_US} and (gap_us > 0 or unique_key is null))""",
     )
-
-
-def find_bots(engine: DuckDB) -> None:
-    """Mark all events of whoever acts as no person does: too fast, or as steadily as a clock.
-
-    Too fast are more than 30 events a minute in 3 minutes or more. Steady is an hour of more than
-    60 events of which 9 in 10 follow the one before after the same whole seconds. Replayed events
-    count: a machine may ask for one page again and again. Those that only have a day do not.
-    """
-    engine.materialize(
-        "acts",
-        f"""select customer_no, time_us from "facts events" as facts
-            join (select hash(person_key) as person, customer_no from people) as people
-                using (person)
-            where failed & {SETS_ASIDE & ~RULE["replayed"].bit} = 0 and content is not null""",
-    )
-    mark(
-        engine,
-        "events",
-        ["bot_rate"],
-        f"""person in (select hash(person_key) from people where customer_no in (
-            select customer_no from (
-                select customer_no from acts
-                group by customer_no, time_us // 60000000 having count(*) > {_BOT_EVENTS}) as busy
-            group by customer_no having count(*) >= {_BOT_MINUTES}
-            union select customer_no from (
-                select customer_no, hour, count(*) as n from (
-                    select *, (time_us - lag(time_us) over (partition by customer_no, hour
-                        order by time_us)) // 1000000 as gap
-                    from (select *, time_us // 3600000000 as hour from acts) as hourly
-                    where (customer_no, hour) in (select (customer_no, time_us // 3600000000)
-                        from acts group by customer_no, time_us // 3600000000
-                        having count(*) > {_STEADY_EVENTS})) as gaps
-                where gap is not null
-                group by customer_no, hour, gap) as repeated
-            group by customer_no, hour having max(n) >= {_STEADY_SHARE} * sum(n)))""",
-    )
-    engine.run("drop table acts")
 
 
 def first_day_left_out(landing: Landing) -> datetime.date | None:

@@ -303,6 +303,8 @@ def _contradictions(values: Mapping[str, Any]) -> list[str]:
         for pair in values["quality"].order:
             check("quality.order.first", pair.first, known_events, "event")
             check("quality.order.then", pair.then, known_events, "event")
+        for name in values["quality"].opens:
+            check("quality.opens", name, known_events, "event")
         for rule in values["quality"].rule:
             place = f"quality.rule {rule.name!r}"
             check(f"{place}.table", rule.table, CONTRACT, "table")

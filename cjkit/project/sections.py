@@ -375,6 +375,7 @@ class QualitySection(Declared):
     """`[quality]`: shares (0 to 1) below which a dimension warns, or stops the run; and rules.
 
     No amount of a sale is above `absurd_amount`; where it is left out, the data say what is absurd.
+    `opens` names the events by which people open or follow messages: machines among them are found.
     """
 
     warn: Mapping[str, float] = {}
@@ -382,6 +383,7 @@ class QualitySection(Declared):
     order: tuple[ImpossibleOrder, ...] = ()
     rule: tuple[QualityRule, ...] = ()
     absurd_amount: float | None = Field(None, gt=0)
+    opens: tuple[str, ...] = ()
 
 
 class DeclaredSegment(Declared):

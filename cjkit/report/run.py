@@ -29,6 +29,7 @@ from cjkit.cleansing import Prepared, prepare
 from cjkit.cleansing.findings import make_row_ledger
 from cjkit.cleansing.log import JOBS, PREPARED
 from cjkit.cleansing.results import RowLedger
+from cjkit.cleansing.warnings import list_warnings
 from cjkit.engine import DuckDB, text
 from cjkit.events import Period
 from cjkit.labels import Language, format_date, format_number, format_percent, label
@@ -120,6 +121,8 @@ def run_report(
     say("preparing the log")
     prepared = prepare(project, as_of=as_of)
     say(f"{'log prepared':<24}{time.monotonic() - clock:8.1f} s")
+    for warning in list_warnings(project, prepared):
+        say(f"warning: {warning}")
 
     run = _free_name(home, began)
     privacy.audit.record(

@@ -27,7 +27,7 @@ from cjkit.sources.ledgers import Ledger
 from cjkit.sources.mapping import SourceMapping
 from cjkit.sources.rows import FileLanding
 
-LANDING_VERSION = 7
+LANDING_VERSION = 8
 """Counts up when landed rows would differ: then all files are landed anew."""
 
 
@@ -173,7 +173,7 @@ def land(
     id), `record_hash` (equal for equal records), `unique_key`, `row_rule` (the number of its
     [[row]]), `time_precision`, `unreadable` and `unknown_codes` (comma lists of columns), `source`,
     `file` and `record_no`. An edge says that two keys stood on one record: one row for each pair in
-    a file, with the first time and its record.
+    a file, with the first and the last time and their records.
     """
     if pseudonym is None and project.privacy.pseudonyms == "keyed":
         raise CjkitError(

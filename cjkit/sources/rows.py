@@ -271,7 +271,7 @@ class FileLanding:
         )
 
     def _write_edges(self, source: str, shown: str) -> None:
-        """Write which keys stood on one record: the first record of each pair in the file."""
+        """Write which keys stood on one record: the first and last of each pair in the file."""
         pairs = []
         for row in self.mapping.rows:
             for (a, first), (b, second) in combinations(self.sql.places(row).items(), 2):
@@ -289,8 +289,9 @@ class FileLanding:
             # engine would first pair every key with every other.
             self.engine.copy(
                 f"""select key_a, key_b, namespace_a, namespace_b, min(seen_us) as seen_us,
-                    {text(source)} as source, {text(shown)} as file,
-                    first(record_no order by seen_us nulls last, record_no) as record_no
+                    max(seen_us) as last_us, {text(source)} as source, {text(shown)} as file,
+                    first(record_no order by seen_us nulls last, record_no) as record_no,
+                    last(record_no order by seen_us nulls first, record_no) as last_record_no
                 from ({" union all ".join(pairs)}) as pairs group by all
                 having any_value(key_a) <> any_value(key_b)""",
                 self.folder / "edges.parquet",
