@@ -5,10 +5,12 @@ results are the lanes of the journey map. `notebooks/06_journey_map.ipynb` is th
 module serves.
 """
 
+from cjkit.experience.cycle import StageCycle, measure_stage_cycle
 from cjkit.experience.emotion import Emotion, measure_emotion
 from cjkit.experience.moments import Moments, rank_moments
 from cjkit.experience.pain_points import PainPoints, rank_pain_points
 from cjkit.experience.stages import Stages, measure_stages
+from cjkit.experience.states import StageStates, measure_stage_states
 from cjkit.experience.texts import TextEmotion, learn_emotion
 from cjkit.experience.themes import Themes, find_themes
 from cjkit.experience.touchpoints import Touchpoints, measure_touchpoints
@@ -17,6 +19,8 @@ __all__ = [
     "Emotion",
     "Moments",
     "PainPoints",
+    "StageCycle",
+    "StageStates",
     "Stages",
     "TextEmotion",
     "Themes",
@@ -24,6 +28,8 @@ __all__ = [
     "find_themes",
     "learn_emotion",
     "measure_emotion",
+    "measure_stage_cycle",
+    "measure_stage_states",
     "measure_stages",
     "measure_touchpoints",
     "rank_moments",
