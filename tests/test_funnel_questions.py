@@ -114,6 +114,10 @@ def test_two_groups_of_one_funnel_are_compared():
     assert difference.whole["difference"].tolist() == pytest.approx([-0.5])
     assert difference.finding("en").startswith("phone against desk: ")
     assert "10.0% against 60.0%" in difference.finding("en")
+    assert difference.heads("en")["previous_rate"] == "Rate: desk"
+    assert compare_funnels(split, split).heads("en") == {}
+    shown = render(difference, "ja")
+    assert "到達人数（phone）" in shown and "前期" not in shown
     with pytest.raises(CjkitError, match="Did you mean 'phone'"):
         split.of("fone")
 

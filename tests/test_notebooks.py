@@ -3,16 +3,18 @@
 import re
 from pathlib import Path
 
+import nbformat
 import pytest
 
+import cjkit
 from cjkit.project import read_project
 from cjkit.report.run import run_report
+from cjkit.report.show import render
 
 pytestmark = pytest.mark.slow
 
-NOTEBOOKS = sorted(
-    path.stem for path in (Path(__file__).parent.parent / "notebooks").glob("*.ipynb")
-)
+FOLDER = Path(__file__).parent.parent / "notebooks"
+NOTEBOOKS = sorted(path.stem for path in FOLDER.glob("*.ipynb"))
 PROJECT = """
 [project]
 id = "tiny"
@@ -61,3 +63,42 @@ def test_every_notebook_runs_on_two_people_and_shows_neither(tmp_path):
         text = re.sub(r"base64,[\w+/=]+", "", page.read_text(encoding="utf-8"))
         assert "ann" not in text.split(), page
         assert "NaN" not in text, page
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        'steps = ["view", {event = "help", within = "2h"}, {event = "buy", within = "1h"}]\n'
+        'hold = "ref_id"',
+        'steps = ["view", {event = "help", optional = true}, {event = "buy", within = "1h"}]\n'
+        'without = ["leave"]',
+        'steps = ["view", {event = ["help", "ask"], within = "2h"}, "buy"]\norder = "strict"',
+        'steps = ["view", "help", "buy"]\norder = "any"\nties = "simultaneous"\ncount = "sessions"',
+    ],
+)
+def test_the_funnel_notebook_takes_every_rule_of_a_project(tmp_path, monkeypatch, rules):
+    names = "\n".join(f"[events.{name}]" for name in ("help", "ask", "leave"))
+    project = PROJECT.format(notebooks=["03_funnel"]).replace(
+        'steps = ["view", "buy"]', f"{rules}\n{names}"
+    )
+    project = project.replace('event = "what"', 'event = "what", ref_id = "case"')
+    (tmp_path / "journey.toml").write_text(project, encoding="utf-8")
+    steps = ["view", "help", "buy", "ask", "leave"]
+    rows = [
+        f"2026-0{1 + who % 2}-1{who % 9} 10:{minute}0:00,{steps[(who + minute) % 5]},c{who},k{who}"
+        for who in range(40)
+        for minute in range(6)
+    ]
+    (tmp_path / "log.csv").write_text("\n".join(["at,what,who,case", *rows]), encoding="utf-8")
+    shown = []
+    monkeypatch.setattr(cjkit, "show", lambda found, **_: shown.append(render(found, "en")))
+    monkeypatch.setattr(cjkit, "headline", lambda *_, **__: None)
+    cells = nbformat.read(FOLDER / "03_funnel.ipynb", as_version=4).cells
+    scope = {}
+    for cell in cells:
+        tags = cell.metadata.get("tags", [])
+        if cell.cell_type == "code" and not {"exercise", "interactive"} & set(tags):
+            exec(compile(cell.source, "03_funnel", "exec"), scope)
+        if "parameters" in tags:
+            scope["project"] = str(tmp_path / "journey.toml")
+    assert len(shown) >= 15

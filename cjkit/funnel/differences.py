@@ -79,6 +79,20 @@ class FunnelDifference:
         steps = dict.fromkeys(("from_step", "to_step"), self.rules.name_step)
         return {**steps, "difference": "rate"}
 
+    def heads(self, language: Language) -> dict[str, str]:
+        """Return the words above the columns of each side, where two groups are compared."""
+        sides = zip(("", "previous_"), self._group_names(language), strict=False)
+        return {
+            f"{side}{name}": label("of_group", language, what=label(name, language), group=group)
+            for side, group in sides
+            for name in ("customers", "reached", "rate")
+        }
+
+    def _group_names(self, language: Language) -> list[str]:
+        """Return what readers call the two groups; nothing where two periods are compared."""
+        named = (group.split(".", 1) for group in self.groups or ())
+        return [display_name(value, by, language) for by, value in named]
+
     @property
     def whole(self) -> pd.DataFrame:
         """The rows of the whole way, from the first step to the last: one, or one a group."""
@@ -104,8 +118,7 @@ class FunnelDifference:
             judgement=label("change_is_clear" if is_clear else "change_may_be_chance", language),
         )
         if self.groups is not None:
-            sides = (name.split(".", 1) for name in self.groups)
-            one, other = (display_name(value, by, language) for by, value in sides)
+            one, other = self._group_names(language)
             return label("groups_finding", language, one=one, other=other, words=words)
         return f"{display_name(row[self.by], self.by, language)}: {words}" if self.by else words
 

@@ -286,8 +286,15 @@ def _folded_table(
     """Put a table behind a click where a picture says it first, or where it is long."""
     exact = _table(result)
     hidden = rows.isna() & ~exact.isna() if exact is not None else None
-    formats = getattr(result, "formats", None)
-    written = write_table(rows, language, prefix=f"{key}-c", formats=formats, hidden=hidden)
+    heads = result.heads(language) if hasattr(result, "heads") else None
+    written = write_table(
+        rows,
+        language,
+        prefix=f"{key}-c",
+        formats=getattr(result, "formats", None),
+        heads=heads,
+        hidden=hidden,
+    )
     words = label("table_rows", language, rows=format_number(len(rows), language))
     if len(rows) > SHOWN_ROWS:
         words += label("first_rows", language, rows=SHOWN_ROWS)

@@ -59,6 +59,7 @@ def write_table(
     *,
     prefix: str = "t",
     formats: Mapping[str, str | Format] | None = None,
+    heads: Mapping[str, str] | None = None,
     hidden: pd.DataFrame | None = None,
 ) -> str:
     """Write a table as HTML, everything in it escaped.
@@ -76,6 +77,8 @@ def write_table(
         One of 'rate', 'money', 'duration', 'date', 'month', 'number', 'precise' (three decimals),
         'p_value', 'text', or a kind of name ('event', 'touchpoint', ...), where the column's name
         does not say it; or a function of a value and the language that writes it.
+    heads : mapping from column to str, optional
+        The words above columns, where these are not those of `labels`.
     hidden : DataFrame of bool, optional
         Which cells are masked: they say so.
 
@@ -84,7 +87,7 @@ def write_table(
     str
         One `<table>` element.
     """
-    formats = formats or {}
+    formats, heads = formats or {}, heads or {}
     shown = table.head(SHOWN_ROWS)
     bounds = {bound for name in table for bound in _interval(table, str(name))}
     cells = pd.DataFrame(index=shown.index)
@@ -111,7 +114,7 @@ def write_table(
                 for cell, gone in zip(written, hidden[name], strict=False)
             ]
         cells[key] = written
-        words[key] = html(escape(_head(name, language)))
+        words[key] = html(escape(heads.get(name) or _head(name, language)))
         if kind in _FIGURES:
             figures.append(key)
     built = GT(cells).cols_label(words).fmt(fns=str)
