@@ -69,8 +69,8 @@ class Export:
         for folder in self.landed.folders:
             path = folder / f"{table}.parquet"
             if path.is_file():
-                order = "record_no, row_rule"
-                frames.append(self.engine.query(f"select * from '{path}' order by {order}"))
+                read = f"read_parquet('{path}', file_row_number = true)"
+                frames.append(self.engine.query(f"from {read} order by file_row_number"))
         return pd.concat(frames, ignore_index=True)
 
     def show(self, table, *columns):

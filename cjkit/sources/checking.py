@@ -350,7 +350,7 @@ class _Checking:
                     continue
                 for name in row.ids:
                     rule = self.ids.get(name)
-                    if rule and (inside := [n for n in rule.columns if each.has(n)]):
+                    if rule and not rule.extract and (inside := [*filter(each.has, rule.columns)]):
                         self.faults.append(
                             f"row {row.number}.ids: {name} reads {inside[0]!r}, which stands in "
                             f"the list {each.column!r}: say each = {each.column!r}, or leave "

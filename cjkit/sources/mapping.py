@@ -214,8 +214,9 @@ class Each(Declared):
     separator: str | None = Field(None, min_length=1)
 
     def has(self, name: str) -> bool:
-        """Say whether a column is the element, or stands inside it."""
-        return name == self.column or name.startswith(f"{self.column}.")
+        """Say whether a column is the element, or stands inside it: `items.0.price` does not."""
+        is_inside = name.startswith(f"{self.column}.")
+        return name == self.column or (is_inside and not name[len(self.column) + 1].isdigit())
 
 
 class Row(Declared):

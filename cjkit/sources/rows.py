@@ -246,7 +246,7 @@ class FileLanding:
                 unreadable, unknown_codes, {text(source)} as source, {text(shown)} as file,
                 record_no
             from ({made}) as made
-            order by record_no, row_rule""",
+            order by record_no, row_rule, element_no""",
             self.folder / f"{table}.parquet",
         )
 

@@ -158,7 +158,7 @@ class Statements:
         return f"""select {", ".join([*made, "person_key"])}, record_hash,
                 {unique if parts else "null"} as unique_key, {row.number} as row_rule,
                 {_comma_list(wrong)} as unreadable, {_comma_list(unknown)} as unknown_codes,
-                record_no
+                record_no, {POSITION if row.each else 1} as element_no
             from ({level}) as valued"""
 
     def values_of(self, name: str, rows: Sequence[RowRule]) -> str:
