@@ -351,7 +351,6 @@ def test_leads_and_members_of_marketo(tmp_path):
         marketo:452|2019-04-12 05:58:10|join_program|02 Opened|1001
         marketo:453|2019-04-12 05:58:10|join_program|01 Sent|1001
         marketo:454|2019-04-12 05:58:10|join_program|03 Clicked|1001
-        marketo:455|2019-04-12 05:58:10|join_program|04 Unsubscribed|1001
     """)
 
 

@@ -145,7 +145,7 @@ More to say of a text (`column`, `join`, `first`); the first two also of ids and
 `extract = "^zcrm_(.+)"`
     The text is what the group of a regular expression finds; what it does not find is missing.
 `codes = { open = "open_email" }`
-    What each text stands for; `""` stands for missing. For other texts `else` stands, and where
+    What each text stands for; `""`, on either side, is what is missing. For other texts `else` stands, and where
     there is none the row is set aside as `unknown_code`; `keep = true` leaves them as they are.
 `nulls = ["118"]`
     Texts that mean missing here.

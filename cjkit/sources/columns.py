@@ -102,15 +102,16 @@ def find_columns(
 ) -> list[Place | None]:
     """Find the columns of a file that a mapping names, or say all that it lacks.
 
-    A name is looked for as it is, then whatever its case, then as the path inside a column; then
-    the other names that it may have. Where columns are optional, one that is nowhere is None.
+    A name, and the others that it may have, is looked for as it is, then whatever its case, then as
+    the path inside a column. Where columns are optional, one that is nowhere is None.
     """
     found: list[Place | None] = []
     faults = []
     for name in wanted:
         try:
-            places = (_find_column(called, names, path, rule) for called in rule.called(name))
-            place = next((place for place in places if place is not None), None)
+            places = [_find_column(called, names, path, rule) for called in rule.called(name)]
+            # A column of its own comes before what a name leads to inside another one.
+            place = min(filter(None, places), key=lambda each: len(each.inner), default=None)
             if place is None and not rule.optional:
                 raise unknown_name(
                     "column", name, [each.strip() for each in names], where=str(path)

@@ -85,10 +85,10 @@ def plain_text(constant: Constant) -> str:
 def coded(base: str, value: Value) -> str:
     """Write the text that a code stands for; an unknown one gives `else`, itself, or nothing.
 
-    A meaning that is empty means missing.
+    A code or a meaning that is empty means missing.
     """
     cases = [
-        f"when {base} = {text(code)} then {text(plain_text(meaning))}"
+        f"when {base} {f'= {text(code)}' if code else 'is null'} then {text(plain_text(meaning))}"
         for code, meaning in (value.codes or {}).items()
     ]
     if value.else_ is not None or value.keep:
