@@ -90,7 +90,7 @@ def _write_stage(
 ) -> str:
     """Write one column: the stage's name, and a cell for each lane."""
     stage_name = escape(display_name(stage, "stage", language))
-    parts = [f'<h4 class="cjm-stage">{stage_name}</h4>']
+    parts = [f'<h3 class="cjm-stage">{stage_name}</h3>']
     for row, lane in enumerate(lanes, 2):
         things = cells[cells["lane"] == lane].to_dict("records")
         if lane == "people":
@@ -105,8 +105,8 @@ def _write_stage(
             f"{inside}</div>"
         )
     return (
-        f'<section aria-label="{stage_name}" style="--c:{column};--s:{colour};'
-        f'--deep:{_deeper(colour)}">{"".join(parts)}</section>'
+        f'<div class="cjm-column" role="group" aria-label="{stage_name}" '
+        f'style="--c:{column};--s:{colour};--deep:{_deeper(colour)}">{"".join(parts)}</div>'
     )
 
 

@@ -194,7 +194,8 @@ def _title(cell: dict[Any, Any], language: Language, *more: str) -> str:
 
 def _or_hidden(written: str, cell: dict[Any, Any], language: Language) -> str:
     """Return what is written of a figure, or that it is masked."""
-    return written if pd.notna(cell["n"]) else f"<i>{words_of('hidden', language)}</i>"
+    hidden = f'<span class="cjm-hidden">{words_of("hidden", language)}</span>'
+    return written if pd.notna(cell["n"]) else hidden
 
 
 def _limits(cell: dict[Any, Any], language: Language) -> str:

@@ -35,7 +35,7 @@ TEMPLATES = Path(str(resources.files(__package__))) / "templates"
 BRIEF_FINDINGS = 5
 WIDGET = "application/vnd.jupyter.widget-view+json"
 PAGE_WORDS = (
-    *("skip", "code", "print", "contents", "overview", "in_brief", "parameters"),
+    *("skip", "code", "print", "print_summary", "contents", "overview", "in_brief", "parameters"),
     *("other_pages", "key_figures", "reports", "cannot", "past_runs", "this_run", "about_run"),
 )
 
