@@ -66,9 +66,12 @@ class Payback:
     sql : tuple of str
     """
 
-    counts: ClassVar[dict[str, tuple[str, ...]]] = {"customers": MEANS}
+    counts: ClassVar[dict[str, tuple[str, ...]]] = {"customers": (*MEANS, "cost_per_customer")}
     # What the customers of one month have more than those of the next came too late for it.
-    adds_up: ClassVar[tuple[Relation, ...]] = (Steps("customers", ("channel",)),)
+    adds_up: ClassVar[tuple[Relation, ...]] = (
+        Steps("customers", ("channel",)),
+        Totals("customers", ("month_no",)),
+    )
 
     table: pd.DataFrame
     sql: tuple[str, ...]

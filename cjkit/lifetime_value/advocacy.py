@@ -87,7 +87,10 @@ class Advocacy:
                     "finding_referrals",
                     language,
                     group=self._name(best["group"], language),
+                    customers=format_number(best["customers"], language),
                     rate=format_percent(best["referral_rate"], language),
+                    low=format_percent(best["referral_rate_low"], language),
+                    high=format_percent(best["referral_rate_high"], language),
                 )
             )
         return ("" if language == "ja" else " ").join(parts)

@@ -44,11 +44,14 @@ class Comparison:
     sql: tuple[str, ...]
 
     def finding(self, language: Language = "en") -> str:
-        """Say what the first and the last group did, and what was expected of them."""
+        """Say what the first and the last group that is seen did, and what was expected of them."""
         if self.table.empty:
             return label("no_model_to_compare", language)
+        known = self.table.dropna(subset=f"actual_{self.pair}")
+        if known.empty:
+            return label("nothing_here", language)
         figures: dict[str, object] = {}
-        for place, row in (("first", self.table.iloc[0]), ("last", self.table.iloc[-1])):
+        for place, row in (("first", known.iloc[0]), ("last", known.iloc[-1])):
             figures[place] = row[self.group]
             for kind in ("actual", "predicted"):
                 figures[f"{kind}_{place}"] = self._write(row[f"{kind}_{self.pair}"], language)

@@ -85,7 +85,8 @@ class GroupValue:
                 figures[f"{place}_{bound}"] = format_money(
                     row[f"value_per_customer_{bound}"], language
                 )
-        return label("finding_group_value", language, **figures)
+        term = "finding_group_value" if len(known) > 1 else "finding_group_value_one"
+        return label(term, language, **figures)
 
     def plot(self, *, ax: Axes | None = None, language: Language = "en") -> Axes:
         """Draw the value of a customer of each group with its interval."""

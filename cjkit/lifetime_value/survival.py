@@ -90,7 +90,8 @@ class Survival:
             return self.obstacle.words(language)
         if self.by is not None:
             term = "finding_survival_differs" if self.p_value < 0.05 else "finding_survival_alike"
-            return label(term, language, p=format_number(self.p_value, language, digits=3))
+            p = format_number(self.p_value, language, digits=3)
+            return label(term, language, p="< 0.001" if self.p_value < 0.0005 else f"= {p}")
         rows = well_observed(self.table)
         if rows.empty:
             return label("nothing_here", language)
