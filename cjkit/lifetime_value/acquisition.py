@@ -24,6 +24,7 @@ from cjkit.statistics import mean_interval
 
 YEAR = datetime.timedelta(days=365)
 MEANS = ("margin_per_customer", "margin_per_customer_low", "margin_per_customer_high")
+PAYBACK = ["channel", "month_no", "customers", *MEANS, "cost_per_customer"]
 
 
 def find_first_touches(events: Table, *, name: str = "first_touches_of_customers") -> Table:
@@ -257,7 +258,7 @@ def measure_acquisition(
     obstacle = value.obstacle or (Obstacle("no_costs", {}) if spent.empty else None)
     if value.scores is None or obstacle is not None:
         empty = pd.DataFrame(columns=names)
-        curve = Payback(pd.DataFrame(columns=["channel", "month_no", "customers", *MEANS]), ())
+        curve = Payback(pd.DataFrame(columns=PAYBACK), ())
         return Acquisition(empty, curve, start, until, value.months, obstacle, (spent_sql,))
     new = f"""(select customer_id, by_value, first_day, predicted_value
         from {split_by(value.scores, channel).relation} as scores
@@ -343,7 +344,7 @@ def _accumulate(counted: pd.DataFrame, margin: float, channels: pd.DataFrame) ->
     table[mean] = margin * table["revenue"] / table["customers"]
     bounds = mean_interval(table["revenue"], table["squares"], table["customers"])
     table[low], table[high] = (margin * bound for bound in bounds)
-    return table[["channel", "month_no", "customers", *MEANS, "cost_per_customer"]]
+    return table[PAYBACK]
 
 
 def _months_to_pay(curve: pd.DataFrame) -> dict[str, float]:
