@@ -203,8 +203,8 @@ def test_without_costs_nothing_is_said_of_them(shop, value):
     found = measure_acquisition(
         shop, shop.engine.add("nothing", nothing), value, channel="channel_won"
     )
-    assert mask(found, 5).table.empty
-    assert mask(found, 5).payback.table.empty
+    assert privacy.mask(found, 5).table.empty
+    assert privacy.mask(found, 5).payback.table.empty
     assert "no costs" in found.finding("en")
     assert found.since == datetime.date(2025, 1, 1)
     with pytest.raises(CjkitError, match="must be before"):
