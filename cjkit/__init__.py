@@ -27,7 +27,12 @@ from cjkit.lifetime_value import (
 )
 from cjkit.paths import measure_flow, measure_transitions, rank_journeys
 from cjkit.report import headline, show
-from cjkit.segmentation import assign_segments, compare_segments
+from cjkit.segmentation import (
+    assign_segments,
+    compare_segments,
+    describe_personas,
+    find_segments,
+)
 from cjkit.synthetic import make_sample
 
 __version__ = "0.1.0"
@@ -38,7 +43,9 @@ __all__ = [
     "backtest_purchases",
     "compare_funnels",
     "compare_segments",
+    "describe_personas",
     "draw_journey_map",
+    "find_segments",
     "fit_purchases",
     "fit_spend",
     "headline",

@@ -28,7 +28,7 @@ def draw_ranking(
     written = ax.bar_label(bars, labels=list(notes), padding=5, fontsize=9.5, color=INK)
     ax.set_yticks(range(len(names)), labels=list(names))
     ax.invert_yaxis()
-    ax.set_xlim(0, max(sizes, default=1) * 1.3)
+    ax.set_xlim(0, max(sizes, default=1) * 1.3 or 1)
     ax.set_xticks([])
     if mark is not None:
         ax.axvline(mark[0], color=MUTED, linewidth=1, linestyle=":", zorder=0)

@@ -10,7 +10,7 @@ publishes the customers' segments for the notebooks after it.
   there are none; its `definition` puts customers of any moment into the same segments.
 - `measure_migration` and `measure_drift`: who moved, and whether a definition still holds.
 - `describe_personas`, `measure_engagement`: what each segment is like; `measure_missing`: who is
-  not in any.
+  not in any. `join_views` puts several views into one table.
 """
 
 from cjkit.segmentation.assign import Segments, SegmentTreemap, assign_segments
@@ -29,6 +29,7 @@ from cjkit.segmentation.personas import Personas, describe_personas
 from cjkit.segmentation.rules import RFM_RULES, Rule, check_rules
 from cjkit.segmentation.sizes import SegmentChange, SegmentGrid, compare_segments, measure_grid
 from cjkit.segmentation.stickiness import Stickiness, measure_stickiness
+from cjkit.segmentation.views import join_views
 
 __all__ = [
     "RFM_RULES",
@@ -58,6 +59,7 @@ __all__ = [
     "compare_segments",
     "describe_personas",
     "find_segments",
+    "join_views",
     "measure_drift",
     "measure_engagement",
     "measure_grid",

@@ -81,19 +81,19 @@ class FoundSegments:
         return self.number.has_structure
 
     def finding(self, language: Language) -> str:
-        """Say whether there are groups, and what sets the largest apart."""
-        said = self.number.finding(language)
+        """Say what sets a segment apart most, and that pieces are no groups where they are none."""
         known = self.table.dropna(subset="contrast")
         if known.empty:
-            return said
+            return self.number.finding(language)
         row = known.iloc[int(np.argmax(known["contrast"].abs().to_numpy()))]
-        return said + label(
+        said = label(
             "strongest_contrast",
             language,
             segment=display_name(row["segment"], "segment", language),
             feature=feature_name(row["feature"], language),
             contrast=format_signed(row["contrast"], language, digits=1),
         )
+        return said if self.has_structure else said + label("pieces_no_groups", language)
 
     def plot(self, *, ax: Axes | None = None, language: Language = "en") -> Axes:
         """Draw the features that tell most as rows, segments as columns, contrasts as colours."""

@@ -45,7 +45,7 @@ class Lifecycle:
         `share_high`.
     customers : Table
         On the engine, one row for each customer at the end of the last window: `customer_id`,
-        `lifecycle`.
+        `segment` (the status).
     window : Timedelta
     lost_after : int
         Windows without anything after which somebody is lost.
@@ -180,7 +180,9 @@ def measure_lifecycle(
     # Of the windows that the log holds whole, the first has none before it.
     whole = 0 if pd.isna(span["first_us"]) else (as_of_us - int(span["first_us"])) // width
     placed = _statuses_sql(acts, as_of_us, width, lost_after, max(1, min(windows, whole - 1)))
-    customers_sql = f"select customer_id, lifecycle from ({placed}) as placed where back = 0"
+    customers_sql = (
+        f"select customer_id, lifecycle as segment from ({placed}) as placed where back = 0"
+    )
     customers = engine.materialize(name, customers_sql)
     sql = f"""
         select back, lifecycle, count(*) as customers from ({placed}) as placed

@@ -10,8 +10,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from cjkit.checks import unknown_name
-from cjkit.engine import Table, column, text
+from cjkit.engine import Table, text
 from cjkit.labels import Language, display_name, format_number, format_percent, label
 from cjkit.plots.flow import draw_flow
 from cjkit.privacy import Relation, Totals
@@ -93,33 +92,21 @@ class Migration:
         )
 
 
-def measure_migration(
-    now: Table, before: Table, *, order: Sequence[str] = (), of: str = "segment"
-) -> Migration:
+def measure_migration(now: Table, before: Table, *, order: Sequence[str] = ()) -> Migration:
     """Count who went from which segment to which.
 
     Parameters
     ----------
     now, before : Table
-        One row for each customer with `customer_id` and the column `of`: what `assign_segments`,
+        One row for each customer with `customer_id` and `segment`: what `assign_segments`,
         `apply_rules`, `measure_lifecycle` or a definition of found segments gave at two moments.
     order : sequence of str
         The segments, first to last; those that it leaves out follow by name.
-    of : str, default 'segment'
-        The column that names the segment, such as 'lifecycle'.
-
-    Raises
-    ------
-    CjkitError
-        When a table has no such column.
     """
-    for table in (now, before):
-        if of not in table.columns:
-            raise unknown_name("of: column", of, set(table.columns), where=f"table {table.name!r}")
     sql = f"""
-        select coalesce(cast(previous.{column(of)} as varchar), {text(OUTSIDE)})
+        select coalesce(cast(previous.segment as varchar), {text(OUTSIDE)})
                 as previous_segment,
-            coalesce(cast(present.{column(of)} as varchar), {text(OUTSIDE)}) as segment,
+            coalesce(cast(present.segment as varchar), {text(OUTSIDE)}) as segment,
             count(*) as customers
         from {now} as present full outer join {before} as previous
             on present.customer_id = previous.customer_id

@@ -329,6 +329,8 @@ def _path_lines(ways: pd.DataFrame) -> list[_Line]:
 
 
 def _pain_lines(pains: pd.DataFrame) -> list[_Line]:
+    """Return the worst pain point of each touchpoint."""
+    worst = pains.drop_duplicates(["segment", "touchpoint"])
     return [
         {
             "segment": row["segment"],
@@ -340,7 +342,7 @@ def _pain_lines(pains: pd.DataFrame) -> list[_Line]:
             "customers": row["affected"],
             "people": row["people"],
         }
-        for row in pains.groupby("segment").head(_PAINS).to_dict("records")
+        for row in worst.groupby("segment").head(_PAINS).to_dict("records")
     ]
 
 
