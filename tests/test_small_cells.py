@@ -20,7 +20,7 @@ SMALLEST = 5
 
 # Whole numbers that do not count people: places, days, and the rows of the gate.
 NOT_PEOPLE = {
-    *("longest_silence", "from_day", "payback_months", "month_no", "value_tier"),
+    *("longest_silence", "from_day", "payback_months", "month_no", "value_tier", "groups"),
     *("step_number", "step", "period_no", "decile", "repeats", "days_since_last", "record_no"),
     *("recency_score", "frequency_score", "shift_hours", "in_scope", "failing", "previous"),
     *("read", "mapped", "filtered", "unreadable", "records", "made", "clean", "quarantined"),
@@ -75,7 +75,8 @@ def small_counts(table):
     """Return the counts of people from 1 to 4 in a table, as (column, row, value)."""
     found = []
     for name in table.columns:
-        if name in NOT_PEOPLE or not pd.api.types.is_numeric_dtype(table[name]):
+        is_rate = name.endswith(("_rate", "_share"))  # which may all be 1
+        if name in NOT_PEOPLE or is_rate or not pd.api.types.is_numeric_dtype(table[name]):
             continue
         numbers = pd.to_numeric(table[name]).to_numpy(float, na_value=np.nan)
         known = numbers[~np.isnan(numbers)]

@@ -206,7 +206,7 @@ def _draw(
 
 def _compare(missing: str, people: _People, known: _People) -> pd.DataFrame:
     """Compare the shares of the known with those of all, were the missing like their neighbours."""
-    sizes = known.sizes.sort_values(ascending=False)
+    sizes = known.sizes.sort_index().sort_values(ascending=False, kind="stable")
     everybody, gone = float(sizes.sum()), float(people.sizes.sum())
     table = pd.DataFrame({"segment": sizes.index, "customers": sizes.to_numpy(int)})
     table.insert(0, "missing", missing)
