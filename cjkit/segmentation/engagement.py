@@ -67,6 +67,8 @@ class Engagement:
             return label("no_engagement", language)
         own = self.table[self.table[self.level] == row[self.level]].dropna(subset="reach_rate")
         least = own.iloc[int(np.argmin(own["reach_rate"].to_numpy(float)))]
+        if row["reach_rate"] == least["reach_rate"]:
+            return label("engagement_equal", language)
         return label(
             "engagement_finding",
             language,
