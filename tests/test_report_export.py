@@ -82,3 +82,14 @@ def test_prose_without_a_language_stands_on_both_pages(language, shown):
     assert f"<p>{shown}</p>" in html
     assert "<p>9</p>" in html
     assert ("<p>Nine</p>" in html) == (language == "en")
+
+
+def test_key_points_have_room_at_the_head_of_a_page_and_stand_in_their_order():
+    def said(number, **more):
+        about = {"key": f"r{number}", "language": "en", "finding": f"Finding {number}."} | more
+        data = {"text/html": "<p></p>"}
+        return cell(new_output("display_data", data, metadata={"cjkit": about}))
+
+    html = make_page([*map(said, range(7)), said(7, key_point=True), said(8)])
+    assert [number for number in range(9) if f"Finding {number}." in html] == [0, 1, 2, 3, 7]
+    assert html.index("Finding 3.") < html.index("Finding 7.")

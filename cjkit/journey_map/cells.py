@@ -13,7 +13,7 @@ import pandas as pd
 from cjkit.checks import CjkitError, one_of, unknown_name
 from cjkit.engine import Table
 from cjkit.journey_map import lanes as made
-from cjkit.journey_map.lanes import HIDDEN, LANES, Measured
+from cjkit.journey_map.lanes import FIGURES, HIDDEN, LANES, Measured
 from cjkit.journey_map.page import write_map
 from cjkit.labels import (
     Language,
@@ -53,8 +53,10 @@ class JourneyMap:
         is about the stage), `measure` (what the figure is), `value` with `low` and `high`, and `n`,
         the people or answers behind it. The value of measure `customers` is `n` itself, and times
         are in days; all others are rates (0 to 1), differences of rates (-1 to 1) or emotion
-        (-1 to 1). Beside an earlier map also `previous` (the figure then) and, of pain points and
-        moments, `is_new` and `is_gone`: found at one of the two times only, shown or hidden.
+        (-1 to 1). Of pain points also `lost_people` and `lost_revenue`: how many more than usual
+        are lost there, and what they would have brought, where that is known. Beside an earlier
+        map also `previous` (the figure then) and, of pain points and moments, `is_new` and
+        `is_gone`: found at one of the two times only, shown or hidden.
     lanes : tuple of str
         The lanes that results were given for, from top to bottom; what one has no row about, it
         found nothing about.
@@ -287,7 +289,7 @@ def _find_cells(parts: Parts, mask: Mask) -> tuple[pd.DataFrame, Iterable[str]]:
         cells.append(made.comment_cells(parts.comments))
     found = pd.concat(cells, ignore_index=True)
     is_hidden = found.pop(HIDDEN).eq(True)
-    found.loc[is_hidden, ["value", "low", "high", "n"]] = np.nan
+    found.loc[is_hidden, FIGURES] = np.nan
     return found, tables["stages"]["stage"]
 
 

@@ -20,7 +20,8 @@ LANES = (
 COME_AND_GO = ("pain_points", "moments")
 """The lanes whose things may be found at one time and not at another."""
 
-COLUMNS = ["stage", "lane", "item", "group", "measure", "value", "low", "high", "n"]
+FIGURES = ["value", "low", "high", "n", "lost_people", "lost_revenue"]
+COLUMNS = ["stage", "lane", "item", "group", "measure", *FIGURES]
 HIDDEN = "hidden "
 """Begins the name of the column that says whether a column's figure is hidden."""
 
@@ -108,10 +109,13 @@ def emotion_cells(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def pain_cells(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the pain points, each with what it costs: low answers are no loss yet."""
     rows = table[table["is_pain_point"].astype(bool)]
+    rows = rows.assign(lost=rows["excess_people"].where(rows["symptom"] != "low_score"))
     columns = {"stage": "stage", "item": "touchpoint", "group": "group", "value": "excess_rate"}
     limits = {"low": "excess_rate_low", "high": "excess_rate_high", "n": "people"}
-    return _cells("pain_points", rows, rows["symptom"], {**columns, **limits})
+    cost = {"lost_people": "lost", "lost_revenue": "lost_revenue"}
+    return _cells("pain_points", rows, rows["symptom"], {**columns, **limits, **cost})
 
 
 def moment_cells(table: pd.DataFrame, touchpoints: pd.DataFrame | None) -> pd.DataFrame:
@@ -193,7 +197,7 @@ def opportunity_cells(
         low=found["low"] * factor,
         high=found["high"] * factor,
     )
-    return found.nlargest(most, "value")[[*COLUMNS, HIDDEN]]
+    return found.nlargest(most, "value").reindex(columns=[*COLUMNS, HIDDEN])
 
 
 def theme_cells(table: pd.DataFrame) -> pd.DataFrame:

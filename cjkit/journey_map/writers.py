@@ -21,6 +21,7 @@ from cjkit.labels import (
 )
 
 _DAY_US = 86_400_000_000
+_HIGH = 0.5
 _TOP, _BOTTOM = 14.0, 86.0
 """How high emotion 1 and -1 stand in the emotion lane, in percent from its top."""
 
@@ -71,7 +72,8 @@ def _write_emotion(cell: dict[Any, Any], offline: Collection[str], language: Lan
             f'<i class="cjm-whisker" style="top:{_at(high)};bottom:calc(100% - {_at(low)})"></i>'
         )
     words = words_of(f"mood.{mood}", language)
-    side = " cjm-under" if value < 0 else ""
+    # Near the top there is room only below.
+    side = " cjm-under" if value < 0 or value > _HIGH else ""
     return (
         f'<div class="cjm-point cjm-{mood}{side}" {_title(cell, language, words)}>{whisker}'
         f'<i class="cjm-dot" style="top:{_at(value)}"></i>'
@@ -95,8 +97,18 @@ def _write_pain(cell: dict[Any, Any], offline: Collection[str], language: Langua
         f'<div class="cjm-chip cjm-pain{_gone(cell)}" {_title(cell, language)}>'
         f"<b>{_item(cell, language)}</b>"
         f"<span>{what} <em>{_points(cell['value'], language)}</em></span>"
-        f"{_before(cell, language)}</div>"
+        f"{_cost(cell, language)}{_before(cell, language)}</div>"
     )
+
+
+def _cost(cell: dict[Any, Any], language: Language) -> str:
+    """Write how many people more than usual are lost at a pain point, and what they would bring."""
+    if pd.isna(cell["lost_people"]):
+        return ""
+    cost = [label("map_lost", language, people=_count(cell["lost_people"], language))]
+    if not pd.isna(cell["lost_revenue"]):
+        cost.append(_money(cell["lost_revenue"], language))
+    return f'<small class="cjm-cost">{escape(" · ".join(cost))}</small>'
 
 
 def _write_moment(cell: dict[Any, Any], offline: Collection[str], language: Language) -> str:
@@ -189,7 +201,7 @@ def _title(cell: dict[Any, Any], language: Language, *more: str) -> str:
         said.append(f"{figure} {_limits(cell, language)}".strip())
         said.append(n)
     words = " · ".join([*said, *more])
-    return f'title="{escape(words)}" aria-label="{escape(words)}" role="img"'
+    return f'title="{escape(words)}" aria-label="{escape(words)}" role="img" tabindex="0"'
 
 
 def _or_hidden(written: str, cell: dict[Any, Any], language: Language) -> str:

@@ -87,6 +87,7 @@ class Finding:
 
     key: str
     words: Words
+    is_key_point: bool
 
 
 @dataclass(frozen=True)
@@ -145,11 +146,14 @@ def read_chapter(
         output for cell in notebook.cells for output in cell.get("outputs", []) if "data" in output
     ]
     sentences: dict[str, dict[Language, str]] = {}
+    key_points: set[str] = set()
     tables: list[ShownTable] = []
     for output in outputs:
         about = output.metadata.get("cjkit", {})
         if about.get("finding"):
             sentences.setdefault(about["key"], {})[about["language"]] = about["finding"]
+            if about.get("key_point"):
+                key_points.add(about["key"])
         if "text/csv" in output.data:
             file = f"{heading.name}-{len(tables) + 1}-{about['name']}.csv"
             tables.append(ShownTable(key=about["key"], file=file, csv=output.data["text/csv"]))
@@ -163,7 +167,7 @@ def read_chapter(
             for output in outputs
             if (figure := output.data.get(HEADLINE))
         ),
-        findings=tuple(Finding(key, words) for key, words in sentences.items()),
+        findings=tuple(Finding(key, words, key in key_points) for key, words in sentences.items()),
         tables=tuple(tables),
     )
 
@@ -235,12 +239,14 @@ def facts(edition: Edition, language: Language) -> Facts:
 
 
 def shown_findings(chapter: Chapter, language: Language, *, most: int) -> list[dict[str, str]]:
-    """Return the first findings of a chapter, with the ids of their results."""
+    """Return the key points of a chapter and its first findings, with the ids of their results."""
+    told = [finding for finding in chapter.findings if language in finding.words]
+    chosen = sorted(told, key=lambda finding: not finding.is_key_point)[:most]
     return [
         {"key": finding.key, "words": finding.words[language]}
-        for finding in chapter.findings
-        if language in finding.words
-    ][:most]
+        for finding in told
+        if finding in chosen
+    ]
 
 
 def say_in(words: Words, language: Language) -> str:

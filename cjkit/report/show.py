@@ -37,7 +37,12 @@ _numbers = count(1)
 
 
 def show(
-    result: Any, *, table: bool = True, picture: bool = True, title: Title | None = None
+    result: Any,
+    *,
+    table: bool = True,
+    picture: bool = True,
+    title: Title | None = None,
+    key_point: bool = False,
 ) -> None:
     """Show a result in the notebook: one output for each language of the run.
 
@@ -51,6 +56,8 @@ def show(
         False leaves that part out.
     title : str or mapping from language to str, optional
         Words above the result: a term of `labels`, or the words in each language.
+    key_point : bool, default False
+        True where the head of the page, which has room for a few findings, must have this one.
     """
     from IPython.display import display
 
@@ -65,7 +72,10 @@ def show(
             bundle["text/html"] = f"<style>{style()}</style>{html}"
         elif place == 0 and table and rows is not None and not rows.empty:
             bundle["text/csv"] = write_csv(_with_types_of(rows, _table(result)))
-        about = {"language": language, "name": name, "key": key, "finding": finding}
+        about: dict[str, Any] = {"language": language, "name": name, "key": key}
+        about["finding"] = finding
+        if key_point:
+            about["key_point"] = True
         display(bundle, raw=True, metadata={"cjkit": about})  # type: ignore[no-untyped-call]
 
 
