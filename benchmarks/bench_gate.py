@@ -9,14 +9,10 @@ the plain sort are each measured in a process of their own. One line of JSON is 
 
 from __future__ import annotations
 
-import argparse
-import json
-import multiprocessing
-import resource
 import tempfile
-import time
 from pathlib import Path
-from typing import Any
+
+from measuring import asked, fresh, ratios, say, timed
 
 from cjkit.cleansing.gate import cleanse
 from cjkit.engine import DuckDB, text
@@ -80,14 +76,14 @@ def write_landed(rows: int, folder: Path) -> None:
     )
 
 
-def measure_gate(rows: int, folder: Path) -> dict[str, Any]:
+def measure_gate(rows: int, folder: Path) -> dict[str, float]:
     """Run the gate over the landed events."""
     (folder / "journey.toml").write_text(PROJECT, encoding="utf-8")
     project = read_project(folder / "journey.toml")
     ledger = Ledger("web", "web.parquet", rows, rows, {}, 0, {"events": rows})
     landed = Landed((folder,), (ledger,), 1)
     (folder / "prepared").mkdir(exist_ok=True)
-    return _timed(
+    _, used = timed(
         lambda: cleanse(
             DuckDB(threads=2, memory=MEMORY),
             project,
@@ -99,49 +95,31 @@ def measure_gate(rows: int, folder: Path) -> dict[str, Any]:
             {},
         )
     )
+    return used
 
 
-def measure_sort(folder: Path) -> dict[str, Any]:
+def measure_sort(folder: Path) -> dict[str, float]:
     """Write the same rows sorted by person and time, as the engine alone does it."""
     engine = DuckDB(threads=2, memory=MEMORY)
     source = text(str(folder / "events.parquet"))
-    return _timed(
+    _, used = timed(
         lambda: engine.copy(
             f"from read_parquet({source}) order by person_key, occurred_at",
             folder / "sorted.parquet",
             options="compression zstd",
         )
     )
-
-
-def _timed(work: Any) -> dict[str, Any]:
-    started, cpu = time.perf_counter(), time.process_time()
-    work()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-    return {
-        "seconds": round(time.perf_counter() - started, 1),
-        "cpu_seconds": round(time.process_time() - cpu, 1),
-        "peak_gb": round(peak, 2),
-    }
+    return used
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, default=10_000_000)
-    rows = parser.parse_args().rows
-    context = multiprocessing.get_context("spawn")
+    """Draw, measure and print."""
+    rows = asked(__doc__, "rows", 10_000_000)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        with context.Pool(1, maxtasksperchild=1) as pool:
-            pool.apply(write_landed, (rows, folder))
-            sort = pool.apply(measure_sort, (folder,))
-            gate = pool.apply(measure_gate, (rows, folder))
-    ratio = round(gate["cpu_seconds"] / sort["cpu_seconds"], 2)
-    print(
-        json.dumps(
-            {"benchmark": "gate", "rows": rows, "gate": gate, "sort": sort, "times_the_sort": ratio}
-        )
-    )
+        fresh(write_landed, rows, folder)
+        sort, gate = fresh(measure_sort, folder), fresh(measure_gate, rows, folder)
+    say("gate", rows=rows, gate=gate, sort=sort, times_the_sort=ratios(gate, sort))
 
 
 if __name__ == "__main__":

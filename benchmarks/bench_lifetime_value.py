@@ -4,11 +4,16 @@
 
 Orders are simulated customer by customer over two years, written as Parquet, and measured in a
 process of their own. Beside it stands what a user would otherwise run on a tenth of them: a table
-of customers made by pandas, and the same model fitted to every row of it.
+of customers made by pandas with the same model fitted to every row of it, and the package Lifetimes
+where LIFETIMES_PYTHON names the Python of an environment that has it (`beside_lifetimes.py`). All
+expect the same purchases; cjkit's part holds besides what is spent, discounted value, and intervals.
 """
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +21,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from measuring import asked, fresh, say, timed
+from measuring import asked, fresh, ratios, say, sum_up, timed
 
 from cjkit.engine import DuckDB, text
 from cjkit.lifetime_value import (
@@ -33,6 +38,7 @@ from cjkit.lifetime_value.purchase_model import estimate_purchases
 DAYS = 730
 WEEKS = 105
 UNTIL = "2026-01-01"
+LAST_DAY = "2025-12-31"
 FIRST_DAY = "2024-01-02"
 TRUTH = PurchaseModel(0.8, 50.0, 0.9, 2.5)
 BATCH = 50_000
@@ -80,16 +86,9 @@ def group_fit_predict(path: Path) -> dict[str, Any]:
     return {
         "customers": value.customers,
         "histories": len(histories.table),
+        "expected_purchases": round(value.purchases.value),
         "steps": steps,
         **sum_up(steps),
-    }
-
-
-def sum_up(steps: dict[str, dict[str, float]]) -> dict[str, float]:
-    """Add up the seconds of the steps of one process; its peak is that of the last."""
-    seconds = ("cpu_seconds", "seconds")
-    return {name: round(sum(step[name] for step in steps.values()), 2) for name in seconds} | {
-        "peak_memory_mb": max(step["peak_memory_mb"] for step in steps.values())
     }
 
 
@@ -110,18 +109,30 @@ def one_row_each(path: Path) -> dict[str, Any]:
         days = orders.groupby(["customer_id", "local_date"], as_index=False)["revenue"].sum()
         days["local_date"] = pd.to_datetime(days["local_date"])
         found = days.groupby("customer_id")["local_date"].agg(["min", "max", "count"])
-        end = pd.Timestamp(UNTIL) - pd.Timedelta("1D")
         found["recency"] = (found["max"] - found["min"]).dt.days / 7
-        found["age"] = (end - found["min"]).dt.days / 7
+        found["age"] = (pd.Timestamp(LAST_DAY) - found["min"]).dt.days / 7
         return found
 
     rows, grouped = timed(group)
     history = (rows["count"].to_numpy(float) - 1, rows["recency"], rows["age"])
     estimate, fitted = timed(lambda: estimate_purchases(*history, np.ones(len(rows))))
     model = PurchaseModel(*estimate.values)
-    _, predicted = timed(lambda: model.expected_purchases(365.25 / 7, *history))
+    bought, predicted = timed(lambda: model.expected_purchases(365.25 / 7, *history))
     steps = {"read": read, "group": grouped, "fit": fitted, "predict": predicted}
-    return {"customers": len(rows), "steps": steps, **sum_up(steps)}
+    found = {"customers": len(rows), "expected_purchases": round(float(bought.sum()))}
+    return {**found, "steps": steps, **sum_up(steps)}
+
+
+def with_lifetimes(path: Path) -> dict[str, Any] | None:
+    """Run the package Lifetimes in its own environment; None where there is none."""
+    if not (python := os.environ.get("LIFETIMES_PYTHON")):
+        return None
+    script = str(Path(__file__).with_name("beside_lifetimes.py"))
+    done = subprocess.run(
+        [python, script, str(path), LAST_DAY], stdout=subprocess.PIPE, text=True, check=True
+    )
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
 
 
 def main() -> None:
@@ -136,11 +147,10 @@ def main() -> None:
         lines = fresh(write_orders, max(customers // 10, 1), tenth)
         ours, plain = fresh(group_fit_predict, tenth), fresh(one_row_each, tenth)
         say("lifetime_value", part="group, fit, predict", order_lines=lines, **ours)
-        ratios = {
-            name: round(plain[name] / ours[name], 2)
-            for name in ("cpu_seconds", "seconds", "peak_memory_mb")
-        }
-        say("lifetime_value", part="one row a customer, in pandas", **plain, times_ours=ratios)
+        others = {"one row a customer, in pandas": plain, "lifetimes": with_lifetimes(tenth)}
+        for part, found in others.items():
+            if found is not None:
+                say("lifetime_value", part=part, **found, times_ours=ratios(found, ours))
         say("lifetime_value", part="beside it", order_lines=lines, **fresh(check_beside, tenth))
 
 

@@ -9,15 +9,11 @@ middle of the CPU seconds counts, and the memory of the middle run. One line of 
 
 from __future__ import annotations
 
-import argparse
-import json
-import multiprocessing
-import resource
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+
+from measuring import asked, fresh, ratios, say, timed
 
 from cjkit.engine import DuckDB, text
 from cjkit.privacy import pseudonym_sql
@@ -109,26 +105,12 @@ def by_mapping(folder: Path, form: str) -> None:
 
 def measure(run: Callable[[Path, str], None], folder: Path, form: str) -> dict[str, float]:
     """Run once; return CPU and wall seconds and the peak of memory."""
-    begin, cpu = time.perf_counter(), time.process_time()
-    run(folder, form)
-    return {
-        "cpu_s": round(time.process_time() - cpu, 2),
-        "wall_s": round(time.perf_counter() - begin, 2),
-        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
-    }
-
-
-def fresh(function: Callable[..., Any], *given: Any) -> Any:
-    """Call in a process of its own, whose memory counts for nothing else."""
-    with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
-        return pool.apply(function, given)
+    return timed(lambda: run(folder, form))[1]
 
 
 def main() -> None:
     """Write, measure in turns, print."""
-    options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--rows", type=int, default=1_000_000)
-    rows = options.parse_args().rows
+    rows = asked(__doc__, "rows", 1_000_000)
     for form in FORMATS:
         taken: dict[str, list[dict[str, float]]] = {"by_hand": [], "landed": []}
         for _ in range(TURNS):
@@ -138,12 +120,11 @@ def main() -> None:
                 taken["by_hand"].append(fresh(measure, by_hand, folder, form))
                 taken["landed"].append(fresh(measure, by_mapping, folder, form))
         middle = {
-            way: sorted(runs, key=lambda run: run["cpu_s"])[TURNS // 2]
+            way: sorted(runs, key=lambda run: run["cpu_seconds"])[TURNS // 2]
             for way, runs in taken.items()
         }
-        ratio = round(middle["landed"]["cpu_s"] / middle["by_hand"]["cpu_s"], 2)
-        found = {"benchmark": "sources", "format": form, "rows": rows, **middle, "ratio": ratio}
-        print(json.dumps(found))
+        ratio = ratios(middle["landed"], middle["by_hand"])
+        say("sources", format=form, rows=rows, **middle, ratio=ratio)
 
 
 if __name__ == "__main__":

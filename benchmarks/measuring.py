@@ -38,6 +38,20 @@ def timed(call: Callable[[], Any]) -> tuple[Any, dict[str, float]]:
     }
 
 
+def sum_up(steps: dict[str, dict[str, float]]) -> dict[str, float]:
+    """Add up the seconds of the steps of one process; its peak is that of the last."""
+    seconds = ("cpu_seconds", "seconds")
+    return {name: round(sum(step[name] for step in steps.values()), 2) for name in seconds} | {
+        "peak_memory_mb": max(step["peak_memory_mb"] for step in steps.values())
+    }
+
+
+def ratios(one: dict[str, float], other: dict[str, float]) -> dict[str, float]:
+    """Return how many times as much `one` took as `other`, of the same run."""
+    measures = ("cpu_seconds", "seconds", "peak_memory_mb")
+    return {name: round(one[name] / other[name], 2) for name in measures}
+
+
 def say(benchmark: str, **found: Any) -> None:
     """Print what was measured, for `run.py` to keep."""
     print(json.dumps({"benchmark": benchmark, **found}), flush=True)
