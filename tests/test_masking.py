@@ -1,6 +1,7 @@
 """Masking against a reader who adds and takes away: no hidden count follows from what is shown."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -82,6 +83,26 @@ def test_a_total_that_is_hidden_elsewhere_is_hidden_here():
     assert below["customers"].isna().tolist() == [True, True, False, False, False]
 
 
+@dataclass(frozen=True)
+class Exits:
+    """Sessions and exits of few and of many people."""
+
+    table: pd.DataFrame
+    people: pd.DataFrame
+    counts: ClassVar = {"sessions": ("exits", "rate"), "exits": ("rate",)}
+    adds_up: ClassVar = (Rest("exits", "sessions", "onward"),)
+
+
+def test_what_few_people_did_often_is_hidden():
+    table = pd.DataFrame({"sessions": [90, 80, 70, 60], "exits": [30, 40, 60, 0], "rate": 0.5})
+    people = {"sessions": [50, 40, 3, 9], "exits": [20, 4, 3, 0], "onward": [4, 40, 3, 9]}
+    found = mask(Exits(table, pd.DataFrame(people)), 5).table
+    assert found["sessions"].isna().tolist() == [False, False, True, False]
+    # Of the first place the exits of many tell how few went on.
+    assert found["exits"].isna().tolist() == [True, True, True, False]
+    assert found["rate"].isna().tolist() == [True, True, True, False]
+
+
 def test_counts_that_are_the_same_are_hidden_alike():
     table = pd.DataFrame({"customers": [100, 40], "reached": [40, 38]})
     same = Equation((("reached", 0),), (("customers", 1),))
@@ -97,7 +118,8 @@ def test_a_ledger_hides_how_few_rows_are_withheld_and_still_adds_up():
     table = pd.DataFrame(rows, columns=parts)
     table.insert(0, "made", table.sum(axis=1))
     table.insert(0, "source", ["web", "shop", "mail", "crm"])
-    found = mask(make_row_ledger(table.assign(later=0)), 5)
+    people = {"withheld_people": [1, 0, 7, 9], "retracted_people": 0}
+    found = mask(make_row_ledger(table.assign(later=0, **people)), 5)
     assert found.given["withheld"] == 41
     gone = found.table[["made", *parts]].isna()
     assert gone.loc[0, "withheld"]

@@ -103,6 +103,7 @@ def read_quality(engine: DuckDB, folder: Path, facts: Mapping[str, Any], history
         freshness=Freshness(measure_freshness(read("days"), as_of, before)),
         identity=IdentitySummary(
             read("identity"),
+            read("identity_people"),
             customers=facts["customers"],
             merged_customers=facts["merged_customers"],
             largest=facts["most_keys_of_a_customer"],
@@ -123,7 +124,16 @@ def read_quality(engine: DuckDB, folder: Path, facts: Mapping[str, Any], history
 def make_row_ledger(table: pd.DataFrame) -> RowLedger:
     """Return the ledger of rows with the sums of what sources gave."""
     given = table[table["source"] != DERIVED][["made", "clean", *OUTCOMES]].sum()
-    return RowLedger(table, {str(name): int(rows) for name, rows in given.items()})
+    # Of how many people erased rows are is not remembered: perhaps of one.
+    people = pd.DataFrame(
+        {
+            "withheld": table["withheld_people"],
+            "retracted": table["retracted_people"],
+            "erased": table["erased"].clip(upper=1),
+        }
+    )
+    shown = table.drop(columns=["withheld_people", "retracted_people"])
+    return RowLedger(shown, {str(name): int(rows) for name, rows in given.items()}, people)
 
 
 def _by_rule(failures: pd.DataFrame, rules: pd.DataFrame, ledger: pd.DataFrame) -> pd.DataFrame:

@@ -181,6 +181,8 @@ def cleanse(
         rows.find_repeated_rows(landing, table)
     found = identities.find_people(landing, landed, hide, vault)
     people.withhold(landing)
+    denied, alarm = "select customer_id from denied", project.linking.alarm
+    found, whose_ids = identity.leave_out(engine, found, denied, alarm=alarm)
     people.set_aside_people(landing)
     people.find_unknown_customers(landing)
     sales.settle_orders(landing)
@@ -215,6 +217,7 @@ def cleanse(
         "withheld": quality.count_withheld(landing),
         "clock_shifts": shifts,
         "identity": found.summary,
+        "identity_people": whose_ids,
         "changes": figures,
         "channels": channels,
     }

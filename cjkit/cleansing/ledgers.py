@@ -12,10 +12,11 @@ import pandas as pd
 from cjkit.checks import CjkitError
 from cjkit.cleansing.landing import Landing
 from cjkit.cleansing.prepared import Written
-from cjkit.cleansing.rules import DERIVED, OUTCOMES, outcome_sql
+from cjkit.cleansing.rules import DERIVED, OUTCOMES, RULE, outcome_sql
 from cjkit.engine import text
 from cjkit.events import CONTRACT
 
+_PEOPLE = {"withheld_people": "withheld", "retracted_people": "retracted"}
 _FAULT = "This is a fault of cjkit: please report it."
 
 
@@ -98,6 +99,7 @@ def count_outcomes(landing: Landing, as_of_us: int, written: Mapping[str, Writte
 
     `made` is the sum of `clean` and the outcomes; `later` of the clean rows are at or after
     `as_of`, and stay out of this log. Rows that the gate itself made have the source '(derived)'.
+    `withheld_people` and `retracted_people` say whose rows these are.
     What is in the prepared tables must be what the ledger says, or the run ends here.
     """
     counts = pd.concat(
@@ -143,7 +145,30 @@ def count_outcomes(landing: Landing, as_of_us: int, written: Mapping[str, Writte
             f"The ledger of rows does not add up: {wrong or ''} {unequal or ''} (rows that should "
             f"be in the log, rows that are). {_FAULT}"
         )
-    return ledger
+    return ledger.merge(_count_people(landing), "left", ["table", "source"]).fillna(
+        dict.fromkeys(_PEOPLE, 0)
+    )
+
+
+def _count_people(landing: Landing) -> pd.DataFrame:
+    """Count the people whose rows are withheld or retracted, by `table` and `source`."""
+    bits = RULE["withheld"].bit | RULE["retracted"].bit
+    gone = " union all ".join(
+        f"""select '{table}' as "table", file_no, person, {outcome_sql()} as outcome
+            from "facts {table}" where failed & {bits} <> 0"""
+        for table in CONTRACT
+    )
+    counted = ", ".join(
+        f"count(distinct case when outcome = '{outcome}' then customer_no end) as {name}"
+        for name, outcome in _PEOPLE.items()
+    )
+    return landing.engine.query(
+        f"""select "table", source, {counted} from ({gone}) as gone
+            join files using ("table", file_no)
+            left join (select hash(person_key) as person, customer_no from people) as people
+                using (person)
+            group by all"""
+    )
 
 
 def follow_records(

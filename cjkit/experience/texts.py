@@ -21,6 +21,7 @@ from cjkit.engine import Table, column, text
 from cjkit.events import emotion_sql
 from cjkit.labels import MISSING, Language, display_name, format_number, format_percent, label
 from cjkit.plots.rates import draw_rates
+from cjkit.privacy import Relation, Rest
 from cjkit.statistics import wilson_interval
 
 BETTER_BY = 0.1
@@ -44,6 +45,9 @@ class TextEmotion:
         class as often as it occurs: one by the number of classes), `is_reliable` and `estimated`
         (texts without a score that were given an emotion). Missing where too few texts were scored
         to try.
+    people : DataFrame, the same rows
+        How many people wrote the `texts`, the `scored` and the `estimated` ones, and those without
+        a score (`unscored`); who is not known counts once a text.
     answers : Table
         The answers as they were given, but `emotion` estimated for texts without a score in each
         language that is reliable: what `measure_emotion` and the others read.
@@ -54,6 +58,7 @@ class TextEmotion:
     """
 
     table: pd.DataFrame
+    people: pd.DataFrame
     answers: Table
     sql: tuple[str, ...]
     method: str = (
@@ -68,6 +73,7 @@ class TextEmotion:
         ),
         "estimated": (),
     }
+    adds_up: ClassVar[tuple[Relation, ...]] = (Rest("scored", "texts", "unscored"),)
     formats: ClassVar[dict[str, str]] = {
         "text_language": "text_language",
         "macro_f1": "number",
@@ -123,7 +129,8 @@ def learn_emotion(
     Parameters
     ----------
     feedback : Table
-        The answers. Reads `feedback_id`, `text`, `text_language` and what `measure_emotion` reads.
+        The answers. Reads `feedback_id`, `customer_id`, `text`, `text_language` and what
+        `measure_emotion` reads.
     most : int, default 4_000
         The most texts of a language to learn from, drawn by a hash of their ids.
     folds : int, default 5
@@ -151,11 +158,15 @@ def learn_emotion(
         )
     engine = feedback.engine
     spoken = f"""
-        select feedback_id, text, coalesce(text_language, {text(MISSING)}) as text_language,
-            {emotion_sql()} as felt
+        select feedback_id, customer_id, text,
+            coalesce(text_language, {text(MISSING)}) as text_language, {emotion_sql()} as felt
         from {feedback} as feedback where text is not null"""
+    wrote = "coalesce(customer_id, feedback_id)"
     count_sql = f"""
-        select text_language, count(*) as texts, count(felt) as scored
+        select text_language, count(*) as texts, count(felt) as scored,
+            count(distinct {wrote}) as people,
+            count(distinct case when felt is not null then {wrote} end) as scored_people,
+            count(distinct case when felt is null then {wrote} end) as unscored_people
         from ({spoken}) as spoken group by text_language order by text_language"""
     drawn_sql = f"""
         select text_language, text, felt from (
@@ -164,6 +175,14 @@ def learn_emotion(
             from ({spoken}) as spoken where felt is not null) as drawn
         where place <= {int(most)} order by text_language, place"""
     table = engine.query(count_sql)
+    people = pd.DataFrame(
+        {
+            "texts": table.pop("people"),
+            "scored": table.pop("scored_people"),
+            "estimated": table["unscored_people"],
+            "unscored": table.pop("unscored_people"),
+        }
+    )
     drawn = engine.query(drawn_sql)
     models: dict[str, tuple[Pipeline, pd.Series[Any]]] = {}
     tried = []
@@ -193,7 +212,7 @@ def learn_emotion(
     )
     table = table.merge(per_language, "left", "text_language")
     table["estimated"] = table["estimated"].fillna(0).astype("int64")
-    return TextEmotion(table, answers, (count_sql, drawn_sql, unscored))
+    return TextEmotion(table, people, answers, (count_sql, drawn_sql, unscored))
 
 
 _MEASURED = ("accuracy", "accuracy_low", "accuracy_high", "macro_f1", "guess_f1", "is_reliable")

@@ -203,12 +203,15 @@ class ExitPlaces:
         The place in a column named like `of`, `customers` (people of the sessions that were
         there), `sessions` that were there, `exits` (sessions that ended there) and `exit_rate` of
         the sessions, with its 95% Wilson interval. Events without a place are left out.
+    people : DataFrame, the same rows
+        How many people the `sessions`, the `exits` and those that went on (`onward`) are of.
     of : str
     period : Period or None
     sql : tuple of str
     """
 
     table: pd.DataFrame
+    people: pd.DataFrame
     of: str
     period: Period | None
     sql: tuple[str, ...]
@@ -218,7 +221,7 @@ class ExitPlaces:
         "sessions": ("customers", "exits", *_EXIT_RATE),
         "exits": _EXIT_RATE,
     }
-    adds_up: ClassVar[tuple[Relation, ...]] = (Rest("exits", "sessions"),)
+    adds_up: ClassVar[tuple[Relation, ...]] = (Rest("exits", "sessions", "onward"),)
 
     @property
     def formats(self) -> dict[str, str]:
@@ -299,7 +302,9 @@ def measure_exits(
         wanted += [f"occurred_us >= {period.start_us}", f"occurred_us < {period.end_us}"]
     sql = f"""
         select {place}, count(distinct customer_id) as customers, count(*) as sessions,
-            sum(case when last_no = ended_no then 1 else 0 end) as exits
+            sum(case when last_no = ended_no then 1 else 0 end) as exits,
+            count(distinct case when last_no = ended_no then customer_id end) as left_here,
+            count(distinct case when last_no < ended_no then customer_id end) as onward
         from (
             select *, max(last_no) over (partition by customer_id, session_no) as ended_no
             from (
@@ -309,7 +314,14 @@ def measure_exits(
             ) as visited
         ) as ended group by {place} order by exits desc, {place} limit {int(most)}"""
     table = events.engine.query(sql).astype({"exits": int})
+    people = pd.DataFrame(
+        {
+            "sessions": table["customers"],
+            "exits": table.pop("left_here"),
+            "onward": table.pop("onward"),
+        }
+    )
     table["exit_rate"] = table["exits"] / table["sessions"]
     limits = wilson_interval(table["exits"], table["sessions"])
     table["exit_rate_low"], table["exit_rate_high"] = limits
-    return ExitPlaces(table, of, period, (sql,))
+    return ExitPlaces(table, people, of, period, (sql,))

@@ -8,6 +8,7 @@ the other. Pins by hand win. Every link keeps its evidence, and customer ids are
 
 from cjkit.identity.erasing import count_anchors, erase_anchors
 from cjkit.identity.evidence import LIKENESS, Explanation, explain_customer
+from cjkit.identity.figures import leave_out
 from cjkit.identity.ids import ALIASES, followed, mint, offer_ids, remembered, settle_ids
 from cjkit.identity.likeness import accept, find_alike
 from cjkit.identity.people import People, resolve_people, write_people
@@ -26,6 +27,7 @@ __all__ = [
     "find_alike",
     "find_keys",
     "followed",
+    "leave_out",
     "mint",
     "offer_ids",
     "read_pins",

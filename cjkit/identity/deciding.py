@@ -7,6 +7,9 @@ import pandas as pd
 
 from cjkit.identity.graph import NEVER, Codes, Links, attach, join
 
+FOUND = {"super_keys": 1, "attached": 2, "stitched": 4, "undecided": 8}
+"""The bits of what was found of a key."""
+
 
 def decide(
     known: pd.DataFrame, super_keys: Codes, links: Links, same: Codes, apart: Codes

@@ -169,8 +169,8 @@ class Turnover:
     splits: int
 
 
-def remember(engine: DuckDB, anchors: Table, people: Table, minted: str) -> Turnover:
-    """Say in `anchors` which ids are in use now, for the next run, and count what changed.
+def remember(engine: DuckDB, anchors: Table, people: Table, minted: str) -> None:
+    """Say in `anchors` which ids are in use now, for the next run.
 
     Parameters
     ----------
@@ -186,11 +186,22 @@ def remember(engine: DuckDB, anchors: Table, people: Table, minted: str) -> Turn
                 is_issued or {minted} = customer_id as is_issued
             from {anchors} join {people} as people using (person_key)""",
     )
+
+
+def count_turnover(
+    engine: DuckDB, anchors: Table, people: Table, but: str = "select ''"
+) -> Turnover:
+    """Count what became of people since the last published run, but for customers of the SQL `but`.
+
+    Needs what `remember` adds to `anchors`.
+    """
     counts = engine.query(
         f"""with known as (select customer_id, customer_before from {anchors}
-                where anchor = person_key and customer_before is not null)
+                where anchor = person_key and customer_before is not null
+                    and customer_id not in ({but}))
             select (select count(distinct customer_id) from {people}
-                    where customer_id not in (select customer_id from known)) as minted,
+                    where customer_id not in (select customer_id from known)
+                        and customer_id not in ({but})) as minted,
                 (select coalesce(sum(n - 1), 0) from (select count(distinct customer_before) as n
                     from known group by customer_id)) as merges,
                 (select coalesce(sum(n - 1), 0) from (select count(distinct customer_id) as n

@@ -12,10 +12,18 @@ import pandas as pd
 
 from cjkit.checks import microseconds
 from cjkit.engine import DuckDB, Table
-from cjkit.identity.deciding import decide
+from cjkit.identity.deciding import FOUND, decide
 from cjkit.identity.evidence import LIKENESS, LINKS, PEOPLE, collect_links
 from cjkit.identity.graph import NEVER, Codes, Links
-from cjkit.identity.ids import NOTHING, Turnover, mint, number_keys, remember, write_ids
+from cjkit.identity.ids import (
+    NOTHING,
+    Turnover,
+    count_turnover,
+    mint,
+    number_keys,
+    remember,
+    write_ids,
+)
 from cjkit.identity.pins import RELATIONS, Pin, refuse_contradictions
 from cjkit.project import Namespace
 
@@ -27,8 +35,8 @@ class People:
     Attributes
     ----------
     table : Table
-        `person_key`, `customer_id`, `customer_no` (from 0, in the order of `customer_id`): one row
-        for each key.
+        `person_key`, `customer_id`, `customer_no` (from 0, in the order of `customer_id`), `found`
+        (bits of `deciding.FOUND`): one row for each key.
     stitched : Table
         Weak keys that are a person's from some time on only: `person_key`, `since_us`,
         `owner_key` (a key of the person), `customer_id` (the person's). What happened before is the
@@ -169,9 +177,16 @@ def resolve_people(
     )
     minted = partial(mint, is_plain=is_plain, has_one=len(namespaces) == 1)
     named = _name_owners(engine, name, numbered, decided, minted("anchor"))
+    is_found = {
+        "super_keys": "is_super",
+        "attached": "strength <> 'strong' and owner_no <> key_no",
+        "stitched": "stitched_no >= 0",
+        "undecided": "is_undecided",
+    }
+    found = " | ".join(f"case when {is_found[n]} then {bit} else 0 end" for n, bit in FOUND.items())
     table = engine.materialize(
         name,
-        f"""select person_key, customer_id, customer_no
+        f"""select person_key, customer_id, customer_no, cast({found} as utinyint) as found
             from {numbered} join {decided} using (key_no) join {named} using (owner_no)""",
     )
     stitched = engine.materialize(
@@ -182,13 +197,11 @@ def resolve_people(
             join {named} as named on named.owner_no = stitched_no""",
     )
     links = collect_links(engine, name, seen, numbered, decided, named)
-    turnover = remember(engine, anchors, table, minted("anchor"))
+    remember(engine, anchors, table, minted("anchor"))
+    counted = ", ".join(f"count(*) filter ({claim}) as {n}" for n, claim in is_found.items())
     summary = engine.query(
         f"""select namespace, strength, count(*) as keys,
-                count(*) filter (is_super) as super_keys,
-                count(*) filter (strength <> 'strong' and owner_no <> key_no) as attached,
-                count(*) filter (stitched_no >= 0) as stitched,
-                count(*) filter (is_undecided) as undecided
+                {counted}
             from {numbered} join {decided} using (key_no)
             group by namespace, strength order by keys desc, namespace"""
     )
@@ -216,7 +229,7 @@ def resolve_people(
         merged_customers=int(sizes["merged"]),
         largest=int(sizes["largest"]),
         alarms=int(sizes["alarms"]),
-        turnover=turnover,
+        turnover=count_turnover(engine, anchors, table),
         alike=int(alike["n"]),
         alike_precision=float(alike["precision"]),
     )

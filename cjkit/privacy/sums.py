@@ -53,10 +53,14 @@ class Totals:
 
 @dataclass(frozen=True)
 class Rest:
-    """The people of `whole` who are not in `part` are a count too: a rate and its n tell it."""
+    """What of `whole` is not in `part` is a count too: a rate and its n tell it.
+
+    Where the two do not count people, `people` is the column that says of how many the rest is.
+    """
 
     part: str
     whole: str
+    people: str | None = None
 
 
 @dataclass(frozen=True)
@@ -85,10 +89,12 @@ def find_hidden(
     smallest: int,
     *,
     beside: Collection[str] = (),
+    people: pd.DataFrame | None = None,
 ) -> set[Cell]:
     """Return the cells that must be hidden: small counts, and as few others as keep them hidden.
 
-    1. A count from 1 to `smallest` - 1 is hidden. 0 speaks of nobody, and is shown.
+    1. A count from 1 to `smallest` - 1 is hidden. 0 speaks of nobody, and is shown. A count of what
+       people did (sessions, answers, rows) is as small as the number of people who did it.
     2. While a hidden count follows from what is seen, or the hidden counts of one sum are together
        fewer than `smallest`, one more is hidden: the smallest that ends it, a difference before a
        count, and a count before a figure that counts no people.
@@ -104,6 +110,9 @@ def find_hidden(
     beside : collection of str
         Columns that add up with the counts and do not count people: no number in them is too small,
         but one may have to go beside a hidden count.
+    people : DataFrame, optional
+        For counts that do not count people: under the same name, in the same rows, of how many
+        people each is. Sums are taken to be of different people, and so rather for shown.
 
     Examples
     --------
@@ -114,7 +123,8 @@ def find_hidden(
     [('customers', 2), ('customers', 3)]
     """
     rows = table.reset_index(drop=True)
-    book = _Book(rows, tuple(counts), tuple(beside), tuple(adds_up), smallest)
+    whose = pd.DataFrame(index=rows.index) if people is None else people.reset_index(drop=True)
+    book = _Book(rows, tuple(counts), tuple(beside), tuple(adds_up), smallest, whose)
     return {cell for cell in book.solve() if cell in book.cells}
 
 
@@ -131,6 +141,8 @@ class _Book:
     beside: tuple[str, ...]
     adds_up: tuple[Relation, ...]
     smallest: int
+    whose: pd.DataFrame
+    people: dict[Any, float] = field(default_factory=dict)
     values: dict[Any, float] = field(default_factory=dict)
     settled: dict[Any, bool] = field(default_factory=dict)
     differences: set[Any] = field(default_factory=set)
@@ -143,6 +155,8 @@ class _Book:
                 (name, row): value for row, value in enumerate(numbers) if value == value
             }
         self.cells = set(self.values)
+        for count, people in self.whose.items():
+            self.people |= {(count, row): float(n) for row, n in enumerate(people)}
         for relation in self.adds_up:
             if isinstance(relation, Totals):
                 self._write_totals(relation)
@@ -150,7 +164,10 @@ class _Book:
                 self._write(list(relation.left), list(relation.right))
             elif isinstance(relation, Rest):
                 for row in range(len(self.table)):
-                    self._write_difference((relation.whole, row), (relation.part, row), None)
+                    whole, part = (relation.whole, row), (relation.part, row)
+                    self._write_difference(whole, part, None)
+                    if relation.people is not None:
+                        self.people["rest", whole, part] = self.people[relation.people, row]
             else:
                 self._write_steps(relation)
 
@@ -192,14 +209,22 @@ class _Book:
         if not each:
             whole: Any = ("total", count)
             self.values[whole] = float(pd.to_numeric(known[count]).sum())
-            is_small = 0 < self.values[whole] < self.smallest
-            self.settled[whole] = is_small and count not in self.beside
+            if count in self.whose:
+                self.people[whole] = float(self.whose.loc[known.index, count].sum())
+            self.settled[whole] = self._is_small(whole) and count not in self.beside
             self._write([whole], [(count, int(row)) for row in known.index])
             return
         groups = known.groupby(each, sort=False, dropna=False)
         totals = groups[self._columns].sum(min_count=1).reset_index()
+        by = [known[name] for name in each]
+        whose = self.whose.loc[known.index].groupby(by, sort=False, dropna=False).sum()
         hidden = find_hidden(
-            totals, self.counts, self._of_totals(relation), self.smallest, beside=self.beside
+            totals,
+            self.counts,
+            self._of_totals(relation),
+            self.smallest,
+            beside=self.beside,
+            people=whose,
         )
         for place, rows in enumerate(groups.indices.values()):
             whole = ("total", count, relation.each, place)
@@ -217,13 +242,17 @@ class _Book:
             or (isinstance(other, Totals) and set(other.each) < set(relation.each))
         ]
 
+    def _is_small(self, figure: Any) -> bool:
+        value = self.values[figure]
+        return value > 0 and 0 < self.people.get(figure, value) < self.smallest
+
     def solve(self) -> set[Any]:
         """Return the figures to hide."""
         if not self.values:
             return set()
         small = [
-            self.settled.get(figure, 0 < value < self.smallest and figure[0] not in self.beside)
-            for figure, value in self.values.items()
+            self.settled.get(figure, self._is_small(figure) and figure[0] not in self.beside)
+            for figure in self.values
         ]
         if not any(small):
             return set()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
 import pandas as pd
 
@@ -19,7 +20,9 @@ class IdentitySummary:
     ----------
     table : DataFrame
         `namespace`, `strength`, `keys`, `super_keys`, `attached`, `stitched`, `undecided`: see
-        `cjkit.identity.People`.
+        `cjkit.identity.People`. People who have not agreed are left out here and below.
+    people : DataFrame, the same rows
+        Of how many people the counts of ids are.
     customers, merged_customers, largest, alarms : int
         People; those with two keys or more; the most keys of one of them; those with more keys
         than `[identity] alarm` allows.
@@ -33,16 +36,25 @@ class IdentitySummary:
     """
 
     table: pd.DataFrame
-    customers: int
-    merged_customers: int
+    people: pd.DataFrame
+    customers: float
+    merged_customers: float
     largest: int
-    alarms: int
-    minted: int
-    merges: int
-    splits: int
+    alarms: float
+    minted: float
+    merges: float
+    splits: float
     alike: int
     alike_precision: float | None
     formats: ClassVar[dict[str, str]] = {"strength": "strength"}
+
+    def remade(self, mask: Callable[[Any], Any]) -> IdentitySummary:
+        """Return the summary with the ids, and the figures, of few people hidden."""
+        names = ["customers", "merged_customers", "alarms", "minted", "merges", "splits"]
+        figures = pd.DataFrame({"people": [getattr(self, name) for name in names]})
+        shown = mask(_Figures(figures)).table["people"].to_list()
+        ids = mask(_Ids(self.table, self.people)).table
+        return replace(self, table=ids, **dict(zip(names, shown, strict=True)))
 
     def finding(self, language: Language) -> str:
         """Say how many ids became how many people, what changed, and what looks wrong."""
@@ -81,6 +93,21 @@ class IdentitySummary:
                 )
             )
         return ("" if language == "ja" else " ").join(said)
+
+
+@dataclass(frozen=True)
+class _Ids:
+    table: pd.DataFrame
+    people: pd.DataFrame
+    counts: ClassVar[dict[str, tuple[str, ...]]] = dict.fromkeys(
+        ("keys", "attached", "stitched", "undecided"), ()
+    )
+
+
+@dataclass(frozen=True)
+class _Figures:
+    table: pd.DataFrame
+    counts: ClassVar[dict[str, tuple[str, ...]]] = {"people": ()}
 
 
 @dataclass(frozen=True)
