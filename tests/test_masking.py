@@ -88,7 +88,7 @@ class Exits:
     """Sessions and exits of few and of many people."""
 
     table: pd.DataFrame
-    people: pd.DataFrame
+    whose: pd.DataFrame
     counts: ClassVar = {"sessions": ("exits", "rate"), "exits": ("rate",)}
     adds_up: ClassVar = (Rest("exits", "sessions", "onward"),)
 

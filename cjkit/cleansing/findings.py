@@ -125,7 +125,7 @@ def make_row_ledger(table: pd.DataFrame) -> RowLedger:
     """Return the ledger of rows with the sums of what sources gave."""
     given = table[table["source"] != DERIVED][["made", "clean", *OUTCOMES]].sum()
     # Of how many people erased rows are is not remembered: perhaps of one.
-    people = pd.DataFrame(
+    whose = pd.DataFrame(
         {
             "withheld": table["withheld_people"],
             "retracted": table["retracted_people"],
@@ -133,7 +133,7 @@ def make_row_ledger(table: pd.DataFrame) -> RowLedger:
         }
     )
     shown = table.drop(columns=["withheld_people", "retracted_people"])
-    return RowLedger(shown, {str(name): int(rows) for name, rows in given.items()}, people)
+    return RowLedger(shown, {str(name): int(rows) for name, rows in given.items()}, whose)
 
 
 def _by_rule(failures: pd.DataFrame, rules: pd.DataFrame, ledger: pd.DataFrame) -> pd.DataFrame:

@@ -45,7 +45,7 @@ class TextEmotion:
         class as often as it occurs: one by the number of classes), `is_reliable` and `estimated`
         (texts without a score that were given an emotion). Missing where too few texts were scored
         to try.
-    people : DataFrame, the same rows
+    whose : DataFrame, the same rows
         How many people wrote the `texts`, the `scored` and the `estimated` ones, and those without
         a score (`unscored`); who is not known counts once a text.
     answers : Table
@@ -58,7 +58,7 @@ class TextEmotion:
     """
 
     table: pd.DataFrame
-    people: pd.DataFrame
+    whose: pd.DataFrame
     answers: Table
     sql: tuple[str, ...]
     method: str = (
@@ -175,7 +175,7 @@ def learn_emotion(
             from ({spoken}) as spoken where felt is not null) as drawn
         where place <= {int(most)} order by text_language, place"""
     table = engine.query(count_sql)
-    people = pd.DataFrame(
+    whose = pd.DataFrame(
         {
             "texts": table.pop("people"),
             "scored": table.pop("scored_people"),
@@ -212,7 +212,7 @@ def learn_emotion(
     )
     table = table.merge(per_language, "left", "text_language")
     table["estimated"] = table["estimated"].fillna(0).astype("int64")
-    return TextEmotion(table, people, answers, (count_sql, drawn_sql, unscored))
+    return TextEmotion(table, whose, answers, (count_sql, drawn_sql, unscored))
 
 
 _MEASURED = ("accuracy", "accuracy_low", "accuracy_high", "macro_f1", "guess_f1", "is_reliable")

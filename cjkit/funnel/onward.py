@@ -203,7 +203,7 @@ class ExitPlaces:
         The place in a column named like `of`, `customers` (people of the sessions that were
         there), `sessions` that were there, `exits` (sessions that ended there) and `exit_rate` of
         the sessions, with its 95% Wilson interval. Events without a place are left out.
-    people : DataFrame, the same rows
+    whose : DataFrame, the same rows
         How many people the `sessions`, the `exits` and those that went on (`onward`) are of.
     of : str
     period : Period or None
@@ -211,7 +211,7 @@ class ExitPlaces:
     """
 
     table: pd.DataFrame
-    people: pd.DataFrame
+    whose: pd.DataFrame
     of: str
     period: Period | None
     sql: tuple[str, ...]
@@ -314,7 +314,7 @@ def measure_exits(
             ) as visited
         ) as ended group by {place} order by exits desc, {place} limit {int(most)}"""
     table = events.engine.query(sql).astype({"exits": int})
-    people = pd.DataFrame(
+    whose = pd.DataFrame(
         {
             "sessions": table["customers"],
             "exits": table.pop("left_here"),
@@ -324,4 +324,4 @@ def measure_exits(
     table["exit_rate"] = table["exits"] / table["sessions"]
     limits = wilson_interval(table["exits"], table["sessions"])
     table["exit_rate_low"], table["exit_rate_high"] = limits
-    return ExitPlaces(table, people, of, period, (sql,))
+    return ExitPlaces(table, whose, of, period, (sql,))

@@ -37,6 +37,8 @@ class Journeys:
         who made any), `share` of all journeys (0 to 1) with `share_low` and `share_high`,
         `converted` (journeys), `conversion_rate` (0 to 1, missing without a conversion) with
         `conversion_rate_low` and `conversion_rate_high`.
+    whose : DataFrame, the same rows
+        How many people the `journeys`, the `converted` and the `unconverted` ones are of.
     journeys : int
         All journeys that ended, the shown ones and the others.
     conversion : str or None
@@ -52,6 +54,7 @@ class Journeys:
     """
 
     table: pd.DataFrame
+    whose: pd.DataFrame
     journeys: int
     conversion: str | None
     level: Level
@@ -70,7 +73,7 @@ class Journeys:
     @property
     def adds_up(self) -> tuple[Relation, ...]:
         """What did not convert; and all journeys, where the table holds every way."""
-        rest = Rest("converted", "journeys")
+        rest = Rest("converted", "journeys", "unconverted")
         is_whole = self.table["journeys"].sum() == self.journeys
         group = tuple(self.table.columns[:1]) if self.by else ()
         return (rest, Totals("journeys", group)) if is_whole else (rest,)
@@ -215,8 +218,11 @@ def rank_journeys(
     found = events.engine.query(sql)
     # Each group's total stands on each of its rows; a group has one row that is first.
     journeys = int(found.loc[found["position"] == 1, "total"].sum())
+    whose = found[["customers", "converted_customers", "unconverted_customers"]]
+    whose = whose.set_axis(["journeys", "converted", "unconverted"], axis=1)
     table = moves.named(_tidy(found, code, list(moves.keys), has_rate=conversion is not None))
-    return Journeys(table, journeys, conversion, level, parse_duration(gap, name="gap"), by, (sql,))
+    window = parse_duration(gap, name="gap")
+    return Journeys(table, whose, journeys, conversion, level, window, by, (sql,))
 
 
 def _ranked(
@@ -232,6 +238,9 @@ def _ranked(
         select * from (
             select {keys}{words}, is_cut, count(*) as journeys,
                 count(distinct customer_id) as customers, sum(converted) as converted,
+                count(distinct case when converted = 1 then customer_id end) as converted_customers,
+                count(distinct case when converted = 0 then customer_id end)
+                    as unconverted_customers,
                 sum(count(*)) over ({within}) as total,
                 sum(sum(case when nth = 1 then 1 else 0 end)) over ({within}) as all_customers,
                 row_number() over ({within} order by {order}) as position

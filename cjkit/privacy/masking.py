@@ -45,7 +45,7 @@ def mask(result: Any, smallest: int | None = None) -> Any:
         which columns must go with each: rates, revenue, quantiles; and in `adds_up` which sums
         readers can make of these counts (`Totals`, `Rest`, `Steps`, `Equation`), so that more is
         hidden until no sum gives a hidden count away; `beside` names columns that are in these
-        sums and count no people; and `people`, a table of the same rows, says of how many people
+        sums and count no people; and `whose`, a table of the same rows, says of how many people
         the counts of what they did are, under the names of these. Fields that hold such results,
         alone or in a tuple, are masked too. One that is made of other results has `remade(mask)`,
         which makes it anew of masked ones. Anything else comes back as it is.
@@ -98,14 +98,14 @@ def _mask_table(table: pd.DataFrame, result: Any, smallest: int) -> pd.DataFrame
     for needed in {*counts, *(name for names in counts.values() for name in names)}:
         if needed not in table:
             raise unknown_name("counts: column", needed, set(table.columns), where="the table")
-    people = getattr(result, "people", None)
+    whose = getattr(result, "whose", None)
     hidden = find_hidden(
         table,
         counts,
         adds_up,
         smallest,
         beside=beside,
-        people=people if isinstance(people, pd.DataFrame) else None,
+        whose=whose,
     )
     if not hidden:
         return table

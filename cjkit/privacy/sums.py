@@ -55,12 +55,12 @@ class Totals:
 class Rest:
     """What of `whole` is not in `part` is a count too: a rate and its n tell it.
 
-    Where the two do not count people, `people` is the column that says of how many the rest is.
+    Where the two do not count people, `whose` is the column that says of how many the rest is.
     """
 
     part: str
     whole: str
-    people: str | None = None
+    whose: str | None = None
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def find_hidden(
     smallest: int,
     *,
     beside: Collection[str] = (),
-    people: pd.DataFrame | None = None,
+    whose: pd.DataFrame | None = None,
 ) -> set[Cell]:
     """Return the cells that must be hidden: small counts, and as few others as keep them hidden.
 
@@ -110,7 +110,7 @@ def find_hidden(
     beside : collection of str
         Columns that add up with the counts and do not count people: no number in them is too small,
         but one may have to go beside a hidden count.
-    people : DataFrame, optional
+    whose : DataFrame, optional
         For counts that do not count people: under the same name, in the same rows, of how many
         people each is. Sums are taken to be of different people, and so rather for shown.
 
@@ -123,8 +123,8 @@ def find_hidden(
     [('customers', 2), ('customers', 3)]
     """
     rows = table.reset_index(drop=True)
-    whose = pd.DataFrame(index=rows.index) if people is None else people.reset_index(drop=True)
-    book = _Book(rows, tuple(counts), tuple(beside), tuple(adds_up), smallest, whose)
+    people = pd.DataFrame(index=rows.index) if whose is None else whose.reset_index(drop=True)
+    book = _Book(rows, tuple(counts), tuple(beside), tuple(adds_up), smallest, people)
     return {cell for cell in book.solve() if cell in book.cells}
 
 
@@ -166,8 +166,8 @@ class _Book:
                 for row in range(len(self.table)):
                     whole, part = (relation.whole, row), (relation.part, row)
                     self._write_difference(whole, part, None)
-                    if relation.people is not None:
-                        self.people["rest", whole, part] = self.people[relation.people, row]
+                    if relation.whose is not None:
+                        self.people["rest", whole, part] = self.people[relation.whose, row]
             else:
                 self._write_steps(relation)
 
@@ -224,7 +224,7 @@ class _Book:
             self._of_totals(relation),
             self.smallest,
             beside=self.beside,
-            people=whose,
+            whose=whose,
         )
         for place, rows in enumerate(groups.indices.values()):
             whole = ("total", count, relation.each, place)

@@ -65,13 +65,13 @@ class RowLedger:
         and the outcomes; `later` of the clean rows are at or after `as_of`, and not in the log.
     given : mapping from column to int
         The sums of `made`, `clean` and the outcomes over all sources, derived rows left out.
-    people : DataFrame, the same rows
+    whose : DataFrame, the same rows
         Whose rows are `withheld`, `retracted` or `erased`: of the last, one at least.
     """
 
     table: pd.DataFrame
     given: Mapping[str, int]
-    people: pd.DataFrame
+    whose: pd.DataFrame
 
     # What people chose is masked; other faults are those of systems.
     counts: ClassVar[dict[str, tuple[str, ...]]] = {"withheld": (), "retracted": (), "erased": ()}

@@ -21,7 +21,7 @@ class IdentitySummary:
     table : DataFrame
         `namespace`, `strength`, `keys`, `super_keys`, `attached`, `stitched`, `undecided`: see
         `cjkit.identity.People`. People who have not agreed are left out here and below.
-    people : DataFrame, the same rows
+    whose : DataFrame, the same rows
         Of how many people the counts of ids are.
     customers, merged_customers, largest, alarms : int
         People; those with two keys or more; the most keys of one of them; those with more keys
@@ -36,7 +36,7 @@ class IdentitySummary:
     """
 
     table: pd.DataFrame
-    people: pd.DataFrame
+    whose: pd.DataFrame
     customers: float
     merged_customers: float
     largest: int
@@ -53,7 +53,7 @@ class IdentitySummary:
         names = ["customers", "merged_customers", "alarms", "minted", "merges", "splits"]
         figures = pd.DataFrame({"people": [getattr(self, name) for name in names]})
         shown = mask(_Figures(figures)).table["people"].to_list()
-        ids = mask(_Ids(self.table, self.people)).table
+        ids = mask(_Ids(self.table, self.whose)).table
         return replace(self, table=ids, **dict(zip(names, shown, strict=True)))
 
     def finding(self, language: Language) -> str:
@@ -98,7 +98,7 @@ class IdentitySummary:
 @dataclass(frozen=True)
 class _Ids:
     table: pd.DataFrame
-    people: pd.DataFrame
+    whose: pd.DataFrame
     counts: ClassVar[dict[str, tuple[str, ...]]] = dict.fromkeys(
         ("keys", "attached", "stitched", "undecided"), ()
     )
