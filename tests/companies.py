@@ -5,25 +5,35 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-HEAD = """
+
+def project_head(*, pseudonyms: str = "plain", **identity: str) -> str:
+    """Write what project files begin with; `identity` says how strong each kind of id is."""
+    ids = "".join(
+        f'{name} = {{ strength = "{strength}" }}\n' for name, strength in identity.items()
+    )
+    return f"""
 [project]
 id = "tiny"
-name = { en = "Tiny", ja = "小さな店" }
+name = {{ en = "Tiny", ja = "小さな店" }}
 time_zone = "Asia/Tokyo"
 currency = "JPY"
+[privacy]
+pseudonyms = "{pseudonyms}"
+[identity]
+{ids}"""
+
+
+HEAD = (
+    project_head(login="strong", mail="strong", cookie="weak")
+    + """
 [company]
 started_on = 2015-04-01
-[privacy]
-pseudonyms = "plain"
-[identity]
-login = { strength = "strong" }
-mail = { strength = "strong" }
-cookie = { strength = "weak" }
 [events]
 view = { touchpoint = "site" }
 [touchpoints]
 site = { stage = "consideration" }
 """
+)
 CONSENT = '[consent]\nmissing = "allow"\n'
 FILE = 'file = { format = "csv", time_zone = "Asia/Tokyo" }\n'
 MAPPINGS = {

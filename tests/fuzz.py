@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from companies import CONSENT, project_head
 from workbook import write_workbook
 
 from cjkit.checks import CjkitError
@@ -23,18 +24,9 @@ from cjkit.project import read_project
 from cjkit.sources import land, read_raw
 
 COLUMNS = ("id", "at", "name", "price", "text")
-PROJECT = """
-[project]
-id = "fuzz"
-name = {{ en = "Fuzz", ja = "Fuzz" }}
-time_zone = "Asia/Tokyo"
-currency = "JPY"
-[consent]
-missing = "allow"
-[privacy]
-pseudonyms = "plain"
-[identity]
-login = {{ strength = "strong" }}
+SOURCE = (
+    CONSENT
+    + """
 [sources.web]
 files = ["{file}"]
 [sources.web.mapping]
@@ -55,6 +47,7 @@ event = "name"
 revenue = "price"
 x_text = "text"
 """
+)
 WORDS = (
     *("良い品です", "ﾎﾝﾀﾞﾅ5ﾀﾞﾝ", "髙橋さん", "表示ソ能", "plain words", "it's", "a, b; c\td"),
     *('she said "no"', "two\nlines", "", "- 5%", "=1+1", "{}", "[1", "1e5", "NULL"),
@@ -365,7 +358,9 @@ def check(case: Case, folder: Path, engine: DuckDB) -> str:
     """Land a case in an empty folder; return 'refused' or 'landed', or fail."""
     path = folder / case.name
     path.write_bytes(case.content)
-    (folder / "journey.toml").write_text(PROJECT.format(file=case.name, how=case.how))
+    (folder / "journey.toml").write_text(
+        project_head(login="strong") + SOURCE.format(file=case.name, how=case.how)
+    )
     project = read_project(folder / "journey.toml")
     try:
         landed = land(project, engine)

@@ -4,24 +4,16 @@ import json
 
 import pandas as pd
 import pytest
+from companies import CONSENT, project_head
 
 from cjkit import sources
 from cjkit.engine import DuckDB
 from cjkit.project import read_project
 from cjkit.sources.correcting import Correction
 
-PROJECT = """
-[project]
-id = "tiny"
-name = {{ en = "Tiny", ja = "小" }}
-time_zone = "Asia/Tokyo"
-currency = "JPY"
-[privacy]
-pseudonyms = "plain"
-[consent]
-missing = "allow"
-[identity]
-login = {{ strength = "strong" }}
+SOURCE = (
+    CONSENT
+    + """
 [sources.web]
 files = ["in/web*"]
 [sources.web.mapping]
@@ -35,6 +27,7 @@ occurred_at = {{ column = "at", time = "iso" }}
 event = "event"
 page = "page"
 """
+)
 GOOD = [
     {"at": "2026-01-01 10:00", "login": "ann", "event": "view", "page": "a;b,\"c\""},
     {"at": "2026-01-02 10:00", "login": "bob", "event": "view", "page": ""},
@@ -62,7 +55,9 @@ def company(request, tmp_path):
     form = request.param
     more = ', delimiter = ";", encoding = "cp932"' if form == "csv" else ""
     (tmp_path / "in").mkdir()
-    (tmp_path / "journey.toml").write_text(PROJECT.format(form=form, more=more))
+    (tmp_path / "journey.toml").write_text(
+        project_head(login="strong") + SOURCE.format(form=form, more=more)
+    )
     write(tmp_path / "in" / f"web.{form}", form, BAD)
     return tmp_path
 
@@ -121,7 +116,9 @@ def test_only_what_was_corrected_is_landed_again(company):
 
 def test_a_line_that_could_not_be_read_becomes_a_record(tmp_path):
     (tmp_path / "in").mkdir()
-    (tmp_path / "journey.toml").write_text(PROJECT.format(form="csv", more=""))
+    (tmp_path / "journey.toml").write_text(
+        project_head(login="strong") + SOURCE.format(form="csv", more="")
+    )
     path = tmp_path / "in" / "web.csv"
     path.write_text("at,login,event,page\n2026-01-01,ann,view,a\n2026-01-02,bob,view,b,c\n")
     landed, _ = land(tmp_path)

@@ -4,6 +4,7 @@ import json
 
 import pandas as pd
 import pytest
+from companies import CONSENT, project_head
 
 from cjkit import privacy
 from cjkit.checks import CjkitError
@@ -12,22 +13,15 @@ from cjkit.project import read_project
 from cjkit.sources import land, read_mapping, read_raw
 
 KEY = b"k" * 32
-PROJECT = """
-[project]
-id = "test"
-name = { en = "Test", ja = "テスト" }
-time_zone = "Asia/Tokyo"
-currency = "JPY"
-[consent]
-missing = "allow"
-[identity]
-email = { strength = "strong" }
-phone = { strength = "strong" }
-cookie = { strength = "weak" }
+PROJECT = (
+    project_head(pseudonyms="keyed", email="strong", phone="strong", cookie="weak")
+    + CONSENT
+    + """
 [sources.crm]
 files = ["crm*"]
 mapping = "./mapping.toml"
 """
+)
 MAPPING = """
 system = "CRM"
 [file]
