@@ -5,6 +5,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from companies import CONSENT, project_head
 
 import cjkit
 from cjkit.project import read_project
@@ -15,20 +16,10 @@ pytestmark = pytest.mark.slow
 
 FOLDER = Path(__file__).parent.parent / "notebooks"
 NOTEBOOKS = sorted(path.stem for path in FOLDER.glob("*.ipynb"))
+BEGINS = project_head(login="strong") + CONSENT
 PROJECT = """
-[project]
-id = "tiny"
-name = {{ en = "Tiny", ja = "小さな店" }}
-time_zone = "Asia/Tokyo"
-currency = "JPY"
-[consent]
-missing = "allow"
-[privacy]
-pseudonyms = "plain"
 [report]
 notebooks = {notebooks}
-[identity.login]
-strength = "strong"
 [conversion]
 event = "buy"
 [funnel]
@@ -54,7 +45,10 @@ LOG = """at,what,who
 
 
 def test_every_notebook_runs_on_two_people_and_shows_neither(tmp_path):
-    (tmp_path / "journey.toml").write_text(PROJECT.format(notebooks=NOTEBOOKS), encoding="utf-8")
+    (tmp_path / "journey.toml").write_text(
+        BEGINS + PROJECT.format(notebooks=NOTEBOOKS),
+        encoding="utf-8",
+    )
     (tmp_path / "log.csv").write_text(LOG, encoding="utf-8")
     report = run_report(read_project(tmp_path / "journey.toml"), output=tmp_path / "reports")
     assert [one["name"] for one in report.manifest["notebooks"]] == NOTEBOOKS
@@ -78,7 +72,7 @@ def test_every_notebook_runs_on_two_people_and_shows_neither(tmp_path):
 )
 def test_the_funnel_notebook_takes_every_rule_of_a_project(tmp_path, monkeypatch, rules):
     names = "\n".join(f"[events.{name}]" for name in ("help", "ask", "leave"))
-    project = PROJECT.format(notebooks=["03_funnel"]).replace(
+    project = BEGINS + PROJECT.format(notebooks=["03_funnel"]).replace(
         'steps = ["view", "buy"]', f"{rules}\n{names}"
     )
     project = project.replace('event = "what"', 'event = "what", ref_id = "case"')
