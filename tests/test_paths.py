@@ -200,6 +200,42 @@ def test_a_step_near_the_end_of_the_log_is_open(event_log):
     assert flowed(events, start="a") == {(0, "a", "b"): 1, (0, "a", EXIT): 1, (1, "b", OPEN): 1}
 
 
+def test_flow_around_an_event_is_both_ways_of_it(shop):
+    found = flowed(shop, around="cart")
+    assert found == {
+        (-1, "view", "cart"): 2,
+        (-2, ENTRY, "view"): 2,
+        (0, "cart", "buy"): 1,
+        (0, "cart", EXIT): 1,
+        (1, "buy", EXIT): 1,
+    }
+    flow = measure_flow(shop, around="cart", level="event", gap="5h")
+    assert (flow.direction, flow.people) == ("both", 2)
+    with theme("ja"):
+        assert "前後" in flow.plot(language="ja").get_title(loc="left")
+
+
+def test_the_step_matrix_counts_people_wherever_they_came_from(shop):
+    flow = measure_flow(shop, start="view", level="event", gap="5h")
+    table = flow.matrix.table
+    assert {(r.step, r.place): r.customers for r in table.itertuples()} == {
+        (0, "view"): 3,
+        (1, "cart"): 2,
+        (1, EXIT): 1,
+        (2, "buy"): 1,
+        (2, EXIT): 1,
+        (3, EXIT): 1,
+    }
+    back = measure_flow(shop, end="buy", level="event", gap="5h").matrix.table
+    assert {(r.step, r.place): r.customers for r in back.itertuples() if r.step == -1} == {
+        (-1, "cart"): 1,
+        (-1, "view"): 1,
+    }
+    for result in (flow.matrix, mask(flow.matrix, 3)):
+        with theme("ja"):
+            assert result.finding("en") and result.plot(language="ja").get_title(loc="left")
+
+
 def test_flow_shares_are_of_all_who_were_followed(shop):
     table = measure_flow(shop, start="view", level="event", gap="5h").table
     assert table["share"].tolist() == [2 / 3, 1 / 3, 1 / 3, 1 / 3, 1 / 3]
@@ -297,7 +333,7 @@ def test_a_column_of_events_gives_its_value_where_it_is_asked(event_log):
         (lambda log: measure_transitions(log, gap=30), "has no unit"),
         (lambda log: measure_transitions(log, top=0), "write 1 or more"),
         (lambda log: measure_transitions(log, without=["veiw"]), "Did you mean 'view'"),
-        (lambda log: measure_flow(log, start="a", end="b"), "not both"),
+        (lambda log: measure_flow(log, start="a", end="b"), "Give one of start and end"),
         (lambda log: measure_flow(log, start="veiw"), "Did you mean 'view'"),
         (lambda log: measure_flow(log, steps=1), "2 to 12"),
         (lambda log: rank_journeys(log, conversion="byu"), "Did you mean 'buy'"),
@@ -360,6 +396,8 @@ def test_plots_draw_what_the_table_holds(shop):
     ax = measure_transitions(shop, level="event", gap="5h").plot(language="ja")
     assert {text.get_text() for text in ax.texts} >= {"100%", "50%", "25%"}
     assert "離脱" in [tick.get_text() for tick in ax.get_xticklabels()]
+    graph = measure_transitions(shop, level="event", gap="5h").graph
+    assert "cart\n50% end here" in {text.get_text() for text in graph.plot().texts}
     ax = measure_flow(shop, start="view", level="event", gap="5h").plot()
     assert any(text.get_text().startswith("cart") for text in ax.texts)
     ax = rank_journeys(shop, conversion="buy", level="event", gap="5h").plot()
@@ -462,6 +500,11 @@ def test_flow_agrees_with_walking_every_journey(rng, level):
         for anchor in ({}, {"start": "b"}, {"end": "buy"}):
             found = flowed(events, level=level, gap=f"{gap}h", steps=4, top=99, **anchor)
             assert found == slow_flow(log, level, gap, 4, **anchor)
+        around = flowed(events, level=level, gap=f"{gap}h", steps=4, top=99, around="b")
+        onward = {key: count for key, count in around.items() if key[0] >= 0}
+        assert onward == slow_flow(log, level, gap, 4, start="b")
+        came = sum(count for (step, *_), count in around.items() if step == -1)
+        assert came == sum(count for (step, *_), count in around.items() if step == 0)
 
 
 @pytest.mark.parametrize("level", ["event", "touchpoint", "channel"])

@@ -12,6 +12,7 @@ from cjkit.paths.flow import Flow, measure_flow
 from cjkit.paths.journey_types import JourneyTypes, find_journey_types
 from cjkit.paths.journeys import Journeys, rank_journeys
 from cjkit.paths.loops import Loops, measure_loops
+from cjkit.paths.matrix import StepMatrix
 from cjkit.paths.moves import ENTRY, EXIT, OPEN, Level
 from cjkit.paths.transitions import Transitions, measure_transitions
 
@@ -26,6 +27,7 @@ __all__ = [
     "Level",
     "Loops",
     "PathDifference",
+    "StepMatrix",
     "Transitions",
     "compare_paths",
     "find_journey_types",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, Literal, cast
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -14,6 +14,7 @@ from cjkit.engine import Table, text
 from cjkit.events import Period
 from cjkit.labels import OTHER, Language, display_name, format_number, format_percent, label
 from cjkit.paths.compared import Compared
+from cjkit.paths.matrix import StepMatrix, count_places
 from cjkit.paths.moves import (
     ENTRY,
     EXIT,
@@ -28,6 +29,8 @@ from cjkit.paths.moves import (
 from cjkit.plots.flow import draw_flow
 from cjkit.privacy import Equation, Relation, Totals
 from cjkit.statistics import wilson_interval
+
+Direction = Literal["on", "back", "both"]
 
 _ENDS = (ENTRY, EXIT, OPEN)
 
@@ -45,8 +48,8 @@ class Flow:
         `all_customers` who were followed (0 to 1) with `share_low` and `share_high` (Wilson).
     anchor : str or None
         The place or event that everybody was followed from, or to; None: from their first event.
-    is_backward : bool
-        Whether the steps lead to the anchor.
+    direction : str
+        'on' from the anchor, 'back' from it, or 'both' ways.
     people : int
         How many people were followed.
     level : str
@@ -61,7 +64,7 @@ class Flow:
 
     table: pd.DataFrame
     anchor: str | None
-    is_backward: bool
+    direction: Direction
     people: int
     level: Level
     gap: pd.Timedelta
@@ -78,18 +81,18 @@ class Flow:
     def adds_up(self) -> tuple[Relation, ...]:
         """The people of a step are known, and who came to a place is who goes on from it."""
         group = list(self.table.columns[:1]) if self.by else []
-        near, far = ("target", "origin") if self.is_backward else ("origin", "target")
-        places = self.table.reset_index(drop=True).assign(step=self.table["step"].abs().to_numpy())
+        places = self.table.reset_index(drop=True)
         came, gone = (
             cast("dict[tuple[Any, ...], Any]", places.groupby([*group, "step", side]).indices)
-            for side in (far, near)
+            for side in ("target", "origin")
         )
         followed = []
         for (*which, step, place), rows in came.items():
-            if (onward := gone.get((*which, step + 1, place))) is not None:
+            if place not in _ENDS and (onward := gone.get((*which, step + 1, place))) is not None:
                 sides = (tuple(("customers", int(row)) for row in own) for own in (rows, onward))
                 followed.append(Equation(*sides))
-        return (Totals("customers", (*group, "step")), *followed)
+        sums = (("step",), ("step", "origin"), ("step", "target"))
+        return (*(Totals("customers", (*group, *each)) for each in sums), *followed)
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -107,12 +110,19 @@ class Flow:
         return {"origin": self.level, "target": self.level, "step": "number"}
 
     @property
+    def matrix(self) -> StepMatrix:
+        """The same people by where they are at each step, wherever they came from."""
+        keys = list(self.table.columns[:1]) if self.by else []
+        table = count_places(self.table, keys)
+        return StepMatrix(table, self._step_name, self.level, self.by, self.sql)
+
+    @property
     def ended(self) -> dict[str, float]:
         """The share of those whose journey ended (or began) at the anchor, with its interval.
 
         Missing where it is masked.
         """
-        side, edge = ("origin", ENTRY) if self.is_backward else ("target", EXIT)
+        side, edge = ("origin", ENTRY) if self.direction == "back" else ("target", EXIT)
         ends = self._near.loc[self._near[side] == edge, "customers"]
         count = float(ends.sum(skipna=False))
         low, high = wilson_interval(count, self.people)
@@ -122,11 +132,11 @@ class Flow:
     @property
     def _near(self) -> pd.DataFrame:
         """The rows of the step at the anchor."""
-        return self.table[self.table["step"] == (-1 if self.is_backward else 0)]
+        return self.table[self.table["step"] == (-1 if self.direction == "back" else 0)]
 
     def finding(self, language: Language) -> str:
         """Say where most people are next (or were just before), and how many went no further."""
-        side = "origin" if self.is_backward else "target"
+        side = "origin" if self.direction == "back" else "target"
         shares = self._near.groupby(side)["share"].sum(min_count=1)
         if shares.empty:
             return label("no_moves", language)
@@ -136,7 +146,7 @@ class Flow:
             "anchor": self._anchor_name(language),
             "ended": format_percent(self.ended["share"], language),
         }
-        back = "_back" if self.is_backward else ""
+        back = "_back" if self.direction == "back" else ""
         if not inner.notna().any():
             return label(f"flow_finding_nowhere{back}", language, **said)
         place = str(inner.idxmax())
@@ -170,9 +180,10 @@ class Flow:
         )
         ax.set_title(
             label(
-                "flow_title_back" if self.is_backward else "flow_title",
+                f"flow_title_{self.direction}",
                 language,
                 anchor=self._anchor_name(language),
+                people=format_number(self.people if len(moves) else None, language),
             )
         )
         return ax
@@ -185,8 +196,8 @@ class Flow:
 
     def _step_name(self, step: int, language: Language) -> str:
         if step == 0:
-            return label("flow_end" if self.is_backward else "flow_start", language)
-        key = "flow_step_back" if self.is_backward else "flow_step"
+            return label(f"flow_{self.direction}", language)
+        key = "flow_step_back" if step < 0 else "flow_step"
         return label(key, language, number=abs(step))
 
 
@@ -195,6 +206,7 @@ def measure_flow(
     *,
     start: str | None = None,
     end: str | None = None,
+    around: str | None = None,
     level: Level = "touchpoint",
     steps: int = 5,
     gap: str | pd.Timedelta = "30D",
@@ -203,24 +215,25 @@ def measure_flow(
     by: str | None = None,
     period: Period | None = None,
 ) -> Flow:
-    """Follow each customer once, step by step: on from `start`, or back from `end`.
+    """Follow each customer once, step by step: on from `start`, back from `end`, or both ways.
 
-    A customer is followed from the first event that is `start` (or `end`), or, when neither is
-    given, from their first event of all. Events one after another at one place are one step. A
-    silence longer than `gap` ends the journey: `(exit)` ahead, `(entry)` behind. Nobody is followed
-    on from the log's last `gap`, and a step that reaches into it is `(open)`: whether it goes on is
-    not known yet. Everybody counts once at each step, so that the steps add up.
+    A customer is followed from the first event that is `start` (or `end`, or `around`), or, when
+    none is given, from their first event of all. Events one after another at one place are one
+    step. A silence longer than `gap` ends the journey: `(exit)` ahead, `(entry)` behind. Nobody is
+    followed on from the log's last `gap`, and a step that reaches into it is `(open)`: whether it
+    goes on is not known yet. Everybody counts once at each step, so that the steps add up.
 
     Parameters
     ----------
     events : Table
         The prepared log, or all events of some of its customers.
-    start, end : str, optional
-        A place of `level`, or else an event. At most one of the two.
+    start, end, around : str, optional
+        A place of `level`, or else an event. At most one of the three: what people do after it,
+        before it, or both.
     level : {'touchpoint', 'event', 'channel', 'stage'}
         What a place is. An event without one is at the place `(missing)`.
     steps : int, default 5
-        How many steps to follow, that of the anchor included; 2 to 12.
+        How many steps to follow in one direction, that of the anchor included; 2 to 12.
     gap : str or Timedelta, default '30D'
         The longest silence inside a journey, with its unit.
     without : collection of str
@@ -240,7 +253,8 @@ def measure_flow(
     Raises
     ------
     CjkitError
-        When both `start` and `end` are given, one of them is unknown, or `steps` is out of range.
+        When two of `start`, `end` and `around` are given, one is unknown, or `steps` is out of
+        range.
 
     Examples
     --------
@@ -249,42 +263,49 @@ def measure_flow(
        step origin  target  customers
     0     0   view  (exit)          3
     """
-    if start is not None and end is not None:
-        raise CjkitError("Give start or end, not both: each customer is followed one way.")
+    given = {"start": start, "end": end, "around": around}
+    named = {name: value for name, value in given.items() if value is not None}
+    if len(named) > 1:
+        raise CjkitError(f"Give one of {' and '.join(named)}: each customer is followed once.")
     if not 2 <= steps <= 12:
         raise CjkitError(f"steps={steps!r} is out of range: follow 2 to 12 steps.")
     check_top(top)
     moves = find_moves(events, level, gap, by, without)
-    is_backward = end is not None
-    anchors = _anchors(moves, start, end, period)
-    walked = _backward(moves, anchors) if is_backward else _forward(moves, anchors)
+    direction: Direction = "back" if end is not None else "both" if around is not None else "on"
+    name, anchor = next(iter(named.items()), ("start", None))
+    anchors = _anchors(moves, anchor, name, period)
     keys = ", ".join((*moves.keys, "place", "here", "beyond"))
-    sql = f"""
-        select {keys}, count(*) as customers from ({walked}) as walked
+    ways = {"on": [_forward], "back": [_backward], "both": [_backward, _forward]}[direction]
+    statements = tuple(
+        f"""
+        select {keys}, count(*) as customers from ({way(moves, anchors)}) as walked
         where is_turn = 1 and broken = 0 and place < {int(steps)} group by {keys}"""
-    found = events.engine.query(sql)
-    table = moves.named(_tidy(found, list(moves.keys), top, is_backward=is_backward))
+        for way in ways
+    )
+    found = [
+        events.engine.query(sql).assign(is_back=way is _backward)
+        for sql, way in zip(statements, ways, strict=True)
+    ]
+    table = moves.named(_tidy(pd.concat(found, ignore_index=True), list(moves.keys), top))
     return Flow(
         table=table,
-        anchor=end or start,
-        is_backward=is_backward,
-        people=int(found.loc[found["place"] == 1, "customers"].sum()),
+        anchor=anchor,
+        direction=direction,
+        people=int(found[0].loc[found[0]["place"] == 1, "customers"].sum()),
         level=level,
         gap=parse_duration(gap, name="gap"),
         by=by,
-        sql=(sql,),
+        sql=statements,
     )
 
 
-def _anchors(moves: Moves, start: str | None, end: str | None, period: Period | None) -> str:
+def _anchors(moves: Moves, anchor: str | None, name: str, period: Period | None) -> str:
     """Write the SQL of the event that each customer is followed from."""
     condition = during(period)
-    if end is None:
+    if name != "end":
         condition += f" and occurred_us <= {moves.known_until_us}"
-    if start is not None:
-        condition += f" and {moves.anchor(start, 'start')}"
-    if end is not None:
-        condition += f" and {moves.anchor(end, 'end')}"
+    if anchor is not None:
+        condition += f" and {moves.anchor(anchor, name)}"
     by_value = ", by_value" if moves.split else ""
     return f"""
         select customer_id, step_no as anchor_no{by_value} from (
@@ -341,26 +362,28 @@ def _anchored(moves: Moves) -> str:
     return "".join(f"anchors.{key}, " for key in moves.keys)
 
 
-def _tidy(found: pd.DataFrame, keys: list[str], top: int, *, is_backward: bool) -> pd.DataFrame:
+def _tidy(found: pd.DataFrame, keys: list[str], top: int) -> pd.DataFrame:
     """Group the rare places, name the steps, and give each its share of all who were followed."""
-    # Who stands at a place came there, or began there.
-    begun = found.loc[found["place"] == 1, ["here", "customers"]].rename(columns={"here": "beyond"})
+    # Who stands at a place came there, or began there; everybody stands at the anchor once.
+    is_first = found["place"] == 1
+    if not found["is_back"].all():
+        is_first &= ~found["is_back"]
+    begun = found.loc[is_first, ["here", "customers"]].rename(columns={"here": "beyond"})
     passed = pd.concat([begun, found[["beyond", "customers"]]])
     passed = passed[~passed["beyond"].isin(_ENDS)]
     sizes = passed.groupby("beyond", as_index=False)[["customers"]].sum()
     kept = set(sizes.sort_values(["customers", "beyond"], ascending=[False, True])["beyond"][:top])
     kept |= set(_ENDS)
-    near, far = ("target", "origin") if is_backward else ("origin", "target")
-    table = found.assign(
-        step=-found["place"] if is_backward else found["place"] - 1,
-        **{
-            side: found[name].where(found[name].isin(kept), OTHER)
-            for side, name in ((near, "here"), (far, "beyond"))
-        },
+    here, beyond = (found[name].where(found[name].isin(kept), OTHER) for name in ("here", "beyond"))
+    is_back = found["is_back"].astype(bool)
+    table = found[keys].assign(
+        step=(found["place"] - 1).where(~is_back, -found["place"]).astype("int64"),
+        origin=here.where(~is_back, beyond),
+        target=beyond.where(~is_back, here),
+        customers=found["customers"],
     )
-    table["step"] = table["step"].astype("int64")
     table = table.groupby([*keys, "step", "origin", "target"], as_index=False)[["customers"]].sum()
-    first = table[table["step"] == (-1 if is_backward else 0)]
+    first = table[table["step"] == (-1 if is_back.all() and len(table) else 0)]
     if keys:
         followed = table[keys[0]].map(first.groupby(keys[0])["customers"].sum())
     else:
@@ -368,9 +391,10 @@ def _tidy(found: pd.DataFrame, keys: list[str], top: int, *, is_backward: bool) 
     table["all_customers"] = followed.astype("int64")
     table["share"] = table["customers"] / followed
     table["share_low"], table["share_high"] = wilson_interval(table["customers"], followed)
-    table = table.assign(order=table["step"].abs()).sort_values(
-        [*keys, "order", "customers", "origin", "target"],
-        ascending=[*(True for _ in keys), True, False, True, True],
+    # From the anchor outwards, and within a step the most frequent first.
+    table = table.assign(side=table["step"] < 0, order=table["step"].abs()).sort_values(
+        [*keys, "side", "order", "customers", "origin", "target"],
+        ascending=[*(True for _ in keys), False, True, False, True, True],
         ignore_index=True,
     )
-    return table.drop(columns="order")
+    return table.drop(columns=["side", "order"])

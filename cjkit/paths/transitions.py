@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Literal
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -26,11 +26,14 @@ from cjkit.paths.moves import (
     refuse_split,
     shown_place,
 )
+from cjkit.plots.graph import draw_graph
 from cjkit.plots.heat import draw_heat
 from cjkit.privacy import Relation, Totals
 from cjkit.statistics import wilson_interval
 
 _DRAWN = 10
+_DISCS = 9
+_ARROWS = 3
 _WAITS = {"p10": "wait_p10_us", "p50": "wait_p50_us", "p90": "wait_p90_us"}
 
 
@@ -54,6 +57,8 @@ class Transitions:
         The column that the counts are split by.
     sql : tuple of str
         The statements that made the counts, in order.
+    picture : {'heat', 'graph'}
+        What `plot` draws; `graph` gives the same moves as a graph.
     """
 
     table: pd.DataFrame
@@ -61,6 +66,7 @@ class Transitions:
     gap: pd.Timedelta
     by: str | None
     sql: tuple[str, ...]
+    picture: Literal["heat", "graph"] = "heat"
 
     counts: ClassVar[dict[str, tuple[str, ...]]] = {
         "customers": ("moves", "share", "share_low", "share_high", *_WAITS.values()),
@@ -89,6 +95,11 @@ class Transitions:
         return {"origin": self.level, "target": self.level}
 
     @property
+    def graph(self) -> Transitions:
+        """The same moves, drawn as a graph of the most frequent places."""
+        return replace(self, picture="graph")
+
+    @property
     def largest_move(self) -> pd.Series[Any] | None:
         """The row with most moves from one place to another; None where there is none."""
         inner = (self.table["origin"] != ENTRY) & (self.table["target"] != EXIT)
@@ -112,8 +123,10 @@ class Transitions:
         )
 
     def plot(self, *, ax: Axes | None = None, language: Language = "en") -> Axes:
-        """Draw the shares as a heat map: a row for each place left, a column for each reached."""
+        """Draw the shares as a heat map (a row for each place left), or the moves as a graph."""
         refuse_split(self.by)
+        if self.picture == "graph":
+            return self._plot_graph(ax, language)
         order = self.table.groupby("origin")["moves"].sum().sort_values(ascending=False).index
         places = [place for place in order if place not in (ENTRY, OTHER)][:_DRAWN]
         wide = self.table.pivot(index="origin", columns="target", values="share")
@@ -127,7 +140,43 @@ class Transitions:
         )
         plt.setp(ax.get_xticklabels(), rotation=30, ha="right", rotation_mode="anchor")
         ax.set(xlabel=label("target", language), ylabel=label("origin", language))
-        ax.set_title(label("transitions_title", language))
+        moves = format_number(self.table["moves"].sum(), language)
+        ax.set_title(label("transitions_title", language, moves=moves))
+        return ax
+
+    def _plot_graph(self, ax: Axes | None, language: Language) -> Axes:
+        """Draw discs as large as the moves from a place, and the arrows of its usual moves."""
+        known = self.table.dropna(subset="share")
+        left = known[~known["origin"].isin([ENTRY, OTHER])].groupby("origin")["moves"].sum()
+        sizes = left.sort_values(ascending=False)[:_DISCS]
+        ended = known[known["target"] == EXIT].set_index("origin")["share"]
+        inner = known[known["origin"].isin(sizes.index) & known["target"].isin(sizes.index)]
+        inner = inner[inner["origin"] != inner["target"]].sort_values("moves", ascending=False)
+        usual = inner.groupby("origin").head(_ARROWS)
+        names = {
+            place: label(
+                "graph_place",
+                language,
+                place=display_name(place, self.level, language),
+                ended=format_percent(ended.get(place), language, digits=0),
+            )
+            for place in sizes.index
+        }
+        ax = draw_graph(
+            [
+                (
+                    str(row["origin"]),
+                    str(row["target"]),
+                    float(row["moves"]),
+                    format_percent(row["share"], language, digits=0),
+                )
+                for _, row in usual.iterrows()
+            ],
+            sizes={str(place): float(size) for place, size in sizes.items()},
+            names=names,
+            ax=ax,
+        )
+        ax.set_title(label("graph_title", language, arrows=_ARROWS))
         return ax
 
 
