@@ -33,7 +33,8 @@ from cjkit.statistics import wilson_interval
 
 _DRAWN = 10
 _DISCS = 9
-_ARROWS = 3
+_ARROWS = 2
+_NAMED_FROM = 0.1
 _WAITS = {"p10": "wait_p10_us", "p50": "wait_p50_us", "p90": "wait_p90_us"}
 
 
@@ -168,7 +169,9 @@ class Transitions:
                     str(row["origin"]),
                     str(row["target"]),
                     float(row["moves"]),
-                    format_percent(row["share"], language, digits=0),
+                    format_percent(row["share"], language, digits=0)
+                    if row["share"] >= _NAMED_FROM
+                    else "",
                 )
                 for _, row in usual.iterrows()
             ],

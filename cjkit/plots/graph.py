@@ -17,6 +17,7 @@ Edge = tuple[str, str, float, str]
 _WIDEST = 7.0
 _LARGEST = 0.17
 _SMALLEST = 0.05
+_BEND = -0.22
 
 
 def draw_graph(
@@ -42,7 +43,7 @@ def draw_graph(
     ax.axis("off")
     ax.set_aspect("equal")
     ax.set_xlim(-1.75, 1.75)
-    ax.set_ylim(-1.35, 1.35)
+    ax.set_ylim(-1.35, 1.5)
     angles = np.pi / 2 - 2 * np.pi * np.arange(len(sizes)) / max(len(sizes), 1)
     spots = dict(zip(sizes, np.column_stack([np.cos(angles), np.sin(angles)]), strict=True))
     most = max(sizes.values(), default=1) or 1
@@ -57,7 +58,7 @@ def draw_graph(
         arrow = FancyArrowPatch(
             tuple(start + along * radii[origin]),
             tuple(end - along * (radii[target] + 0.02)),
-            connectionstyle="arc3,rad=-0.22",
+            connectionstyle=f"arc3,rad={_BEND}",
             arrowstyle="-|>",
             mutation_scale=9 + 9 * size / widest,
             lw=max(_WIDEST * size / widest, 0.7),
@@ -69,9 +70,11 @@ def draw_graph(
         )
         ax.add_patch(arrow)
         if words:
-            # The middle of the arc: a quarter of its bend beyond that of the line.
-            bend = np.array([-along[1], along[0]]) * float(np.hypot(*(end - start))) * 0.11
-            x, y = start + (end - start) * 0.5 + bend
+            # Nearer to the origin than to the target, since arrows meet in the middle.
+            turned = np.array([-(end - start)[1], (end - start)[0]])
+            corner = (start + end) / 2 - _BEND * turned
+            t = 0.36
+            x, y = (1 - t) ** 2 * start + 2 * t * (1 - t) * corner + t**2 * end
             box = {"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 0.8}
             ax.text(
                 x, y, words, ha="center", va="center", fontsize=8, color=colour, bbox=box, zorder=3
