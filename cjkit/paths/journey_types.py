@@ -18,7 +18,7 @@ from cjkit.paths.codes import coded_journeys, number_places
 from cjkit.paths.compared import Compared
 from cjkit.paths.moves import Level, find_moves, refuse_split
 from cjkit.paths.traits import JourneyTraits
-from cjkit.paths.variants import LEAST_SILHOUETTE, LEAST_STABILITY, MOST_TYPES, Grouping
+from cjkit.paths.variants import LEAST_APART, LEAST_STABILITY, MOST_TYPES, Grouping
 from cjkit.plots.sequences import draw_sequences
 from cjkit.privacy import Relation, Rest, Totals
 
@@ -41,8 +41,8 @@ class JourneyTypes:
     people : int
         How many people made the journeys.
     grouping : Grouping
-        How journeys are told apart: `grouping.is_clear`, `grouping.stability` and
-        `grouping.silhouette` say how well.
+        How journeys are told apart: `grouping.is_clear`, `grouping.stability`,
+        `grouping.silhouette` and `grouping.by_chance` say how well.
     conversion : str or None
         The event that counts.
     level : str
@@ -111,7 +111,7 @@ class JourneyTypes:
             "low": format_percent(row["share_low"], language),
             "high": format_percent(row["share_high"], language),
             "least_stability": format_number(LEAST_STABILITY, language, digits=2),
-            "least_silhouette": format_number(LEAST_SILHOUETTE, language, digits=2),
+            "needed": format_number(self.grouping.by_chance + LEAST_APART, language, digits=2),
         }
         if self.table["type"].nunique() < 2:
             return label("no_types_finding", language, **said)
@@ -169,10 +169,11 @@ def find_journey_types(
     Journeys are those of `rank_journeys`; one without a place before the conversion has no type.
     Two are alike when they hold the same places and the same pairs of neighbours, first and last
     place among them, rare ones counting more. The number of types is the one, from 2 to 8, whose
-    division is the most stable: learnt anew from each half of the different ways, it puts the same
-    journeys together (mean adjusted Rand index of 8 halvings). The types are clear when that is at
-    least .8, and when journeys are nearer to their own type than to the next (mean simplified
-    silhouette) by at least .25. Where they are not, there is one type, and the finding says so.
+    division is the most stable: learnt anew from each half of the journeys, it puts the same ones
+    together (mean adjusted Rand index of 6 halvings). The types are clear when that is at least .8,
+    and when journeys are nearer to their own type than to the next (mean simplified silhouette) by
+    .1 more than they are where the places of the journeys are shuffled. Where they are not clear,
+    there is one type, and the finding says so.
 
     Parameters
     ----------
@@ -213,10 +214,12 @@ def find_journey_types(
     Notes
     -----
     Types are learnt from at most 5,000 different ways, those with most journeys, and all others are
-    given the nearest one, in batches of ways, never of people. Halves of the ways rather than
-    samples of people: with many people any division is stable, also one through the middle of a
-    cloud. Silhouette by the distance to middles: Hruschka and others (2006), Information Sciences
-    176, 1898-1927; .25 is the bound below which Kaufman and Rousseeuw (1990) see no structure.
+    given the nearest one, in batches of ways, never of people. Stability alone is not enough: with
+    many journeys any division is stable, also one through the middle of a cloud, and short ways
+    always form clumps; the shuffled journeys (as long, of places as frequent) have both. Silhouette
+    by the distance to middles: Hruschka and others (2006), Information Sciences 176, 1898-1927;
+    comparison with a reference: Tibshirani, Walther and Hastie (2001), Journal of the Royal
+    Statistical Society B 63, 411-423.
 
     Examples
     --------

@@ -6,7 +6,6 @@ numpy and scikit-learn over distinct ways, each with its count; nobody's own jou
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -24,10 +23,12 @@ Whole = NDArray[np.int64]
 
 MOST_TYPES = 8
 LEAST_STABILITY = 0.8
-LEAST_SILHOUETTE = 0.25
+LEAST_APART = 0.1
 _DIMENSIONS = 20
-_HALVINGS = 8
-_BEGINNINGS = 5
+_HALVINGS = 6
+_SHUFFLES = 2
+_MOST_SHUFFLED = 20_000
+_BEGINNINGS = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,9 +45,11 @@ class Grouping:
         The few directions in which the ways differ most.
     centres : array, one row for each type
     stability : float
-        The mean adjusted Rand index (at most 1) of divisions learnt from halves of the ways.
+        The mean adjusted Rand index (at most 1) of divisions learnt from halves of the journeys.
     silhouette : float
-        How much nearer journeys are to their own type than to the next one (-1 to 1).
+        How much nearer journeys are to their own type than to the next one (0 to 1).
+    by_chance : float
+        The same where the places of the journeys are shuffled.
     """
 
     code: Code
@@ -55,11 +58,13 @@ class Grouping:
     centres: Floats
     stability: float
     silhouette: float
+    by_chance: float
 
     @property
     def is_clear(self) -> bool:
         """Whether the ways fall into types at all, by the two bounds of `find_journey_types`."""
-        return self.stability >= LEAST_STABILITY and self.silhouette >= LEAST_SILHOUETTE
+        is_apart = self.silhouette >= self.by_chance + LEAST_APART
+        return self.stability >= LEAST_STABILITY and is_apart
 
     def assign(self, places: Whole) -> tuple[Whole, Floats]:
         """Return the type (from 0) of each way, and how far from its middle the way is."""
@@ -92,29 +97,33 @@ def learn_grouping(
         How many journeys took each way.
     code : Code
     types : int or None
-        How many types; None: the number from 2 to 8 that is the most stable, among those with the
-        least silhouette if there are such. Without a clear division there is one type.
+        How many types; None: the number from 2 to 8 that is the most stable, of those that are
+        clear if any is. Without a clear division there is one type.
     seed : int
     """
     rng = np.random.default_rng(seed)
-    runs = _runs(places, len(code.names))
+    size = len(code.names)
     with threadpool_limits(1), np.errstate(invalid="ignore"):  # ways that are all alike
-        weights = TfidfTransformer(sublinear_tf=True).fit(runs)
-        said = weights.transform(runs)
-        axes = TruncatedSVD(max(min(_DIMENSIONS, len(places) - 1), 1), random_state=seed)
-        # Frequent ways are more of what is to be told apart.
-        axes.fit(csr_array(said.multiply(np.sqrt(journeys)[:, None])))
-        points = axes.transform(said)
-        counts = [types] if types else range(2, MOST_TYPES + 1)
-        divided = [
-            _divide(points, journeys, count, rng) for count in counts if 2 * count <= len(places)
+        weights, axes, points = _place(places, journeys, size, seed)
+        shuffled = [_shuffle(places, journeys, rng) for _ in range(_SHUFFLES)]
+        chance = [(_place(*drawn, size, seed)[2], drawn[1]) for drawn in shuffled]
+        counts = [
+            count
+            for count in ([types] if types else range(2, MOST_TYPES + 1))
+            if 2 * count <= min(len(one) for one in (points, *(drawn for drawn, _ in chance)))
         ]
+        found = []
+        for count in counts:
+            centres = _centres(points, journeys, count, rng)
+            stability = _stability(points, journeys, count, rng)
+            expected = [_silhouette(*drawn, _centres(*drawn, count, rng)) for drawn in chance]
+            own, by_chance = _silhouette(points, journeys, centres), float(np.mean(expected))
+            found.append(Grouping(code, weights, axes, centres, stability, own, by_chance))
     whole = np.average(points, axis=0, weights=journeys)[None, :]
-    found = [Grouping(code, weights, axes, *division) for division in divided]
     best = max(
         found,
-        key=lambda one: (one.silhouette >= LEAST_SILHOUETTE, one.stability),
-        default=Grouping(code, weights, axes, whole, 0.0, 0.0),
+        key=lambda one: (one.is_clear, one.stability),
+        default=Grouping(code, weights, axes, whole, 0.0, 0.0, 0.0),
     )
     if types is None and not best.is_clear:
         return replace(best, centres=whole)
@@ -123,29 +132,67 @@ def learn_grouping(
     return replace(best, centres=best.centres[np.argsort(-sizes, kind="stable")])
 
 
-def _divide(
-    points: Floats, journeys: Whole, count: int, rng: np.random.Generator
-) -> tuple[Floats, float, float]:
-    """Return the middles of `count` types, how stable they are, and how far apart."""
+def _place(
+    places: Whole, journeys: Whole, size: int, seed: int
+) -> tuple[TfidfTransformer, TruncatedSVD, Floats]:
+    """Put each way at a point, so that ways which are alike lie near each other."""
+    runs = _runs(places, size)
+    weights = TfidfTransformer(sublinear_tf=True).fit(runs)
+    said = weights.transform(runs)
+    axes = TruncatedSVD(max(min(_DIMENSIONS, len(places) - 1), 1), random_state=seed)
+    # Frequent ways are more of what is to be told apart.
+    axes.fit(csr_array(said.multiply(np.sqrt(journeys)[:, None])))
+    return weights, axes, axes.transform(said)
 
-    def middles(rows: Any) -> Floats:
-        means = KMeans(count, n_init=_BEGINNINGS, random_state=int(rng.integers(2**31)))
-        fitted: Floats = means.fit(points[rows], sample_weight=journeys[rows]).cluster_centers_
-        return fitted
 
+def _shuffle(places: Whole, journeys: Whole, rng: np.random.Generator) -> tuple[Whole, Whole]:
+    """Draw ways as long as these, of places as frequent as these, in no order."""
+    longest = places.shape[1]
+    count = min(int(journeys.sum()), _MOST_SHUFFLED)
+    frequency = np.bincount(places.ravel(), np.repeat(journeys, longest))
+    frequency[0] = 0
+    lengths = rng.choice(np.count_nonzero(places, axis=1), count, p=journeys / journeys.sum())
+    drawn = rng.choice(len(frequency), (count, longest), p=frequency / frequency.sum())
+    drawn[np.arange(longest) >= lengths[:, None]] = 0
+    # A place that follows itself is one step.
+    is_new = np.column_stack([np.ones(count, bool), drawn[:, 1:] != drawn[:, :-1]]) & (drawn > 0)
+    ways = np.zeros_like(drawn)
+    rows, _ = np.nonzero(is_new)
+    ways[rows, (np.cumsum(is_new, axis=1) - 1)[is_new]] = drawn[is_new]
+    different, counts = np.unique(ways, axis=0, return_counts=True)
+    most = np.argsort(-counts, kind="stable")[: len(places)]
+    return different[most], counts[most]
+
+
+def _centres(points: Floats, journeys: Whole, count: int, rng: np.random.Generator) -> Floats:
+    """Return the middles of `count` types, of the ways that anybody took."""
+    taken = journeys > 0
+    means = KMeans(count, n_init=_BEGINNINGS, random_state=int(rng.integers(2**31)))
+    found: Floats = means.fit(points[taken], sample_weight=journeys[taken]).cluster_centers_
+    return found
+
+
+def _stability(points: Floats, journeys: Whole, count: int, rng: np.random.Generator) -> float:
+    """Return how far two halves of the journeys agree on their types, drawn several times."""
     agreed = []
     for _ in range(_HALVINGS):
-        half = rng.permutation(len(points))
-        halves = half[: len(half) // 2], half[len(half) // 2 :]
-        if min(map(len, halves)) < count:
-            return middles(slice(None)), 0.0, -1.0
-        one, other = (_distances(points, middles(rows)).argmin(axis=1) for rows in halves)
+        half = rng.binomial(journeys, 0.5)
+        halves = half, journeys - half
+        if min(np.count_nonzero(own) for own in halves) < count:
+            return 0.0
+        one, other = (
+            _distances(points, _centres(points, own, count, rng)).argmin(axis=1) for own in halves
+        )
         agreed.append(adjusted_rand(one, other, journeys))
-    centres = middles(slice(None))
+    return float(np.mean(agreed))
+
+
+def _silhouette(points: Floats, journeys: Whole, centres: Floats) -> float:
+    """Return how much nearer journeys are to their own middle than to the next, at the mean."""
     nearest = np.sort(_distances(points, centres), axis=1)[:, :2]
     with np.errstate(invalid="ignore"):
         apart = np.nan_to_num((nearest[:, 1] - nearest[:, 0]) / nearest[:, 1])
-    return centres, float(np.mean(agreed)), float(np.average(apart, weights=journeys))
+    return float(np.average(apart, weights=journeys))
 
 
 def adjusted_rand(one: Whole, other: Whole, weights: Whole) -> float:
