@@ -28,12 +28,14 @@ PROVENANCE: dict[str, Kind] = {
     "source": "text",
     "file": "text",
     "record_no": "whole",
+    "element_no": "whole",
 }
 """The columns that a landed row has beside those of the contract."""
 
 OWN_ID = (
     "rows.source || '-' || substr(md5(rows.file), 1, 6) || '-' || "
-    "lpad(cast(rows.record_no as varchar), 9, '0') || '-' || rows.row_rule"
+    "lpad(cast(rows.record_no as varchar), 9, '0') || '-' || rows.row_rule "
+    "|| coalesce('-' || rows.element_no, '')"
 )
 """The SQL of an id for a row whose source gives it none: where it came from."""
 

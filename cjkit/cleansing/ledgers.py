@@ -59,8 +59,8 @@ def count_fan_out(landing: Landing) -> pd.DataFrame:
 def _count_records(landing: Landing) -> pd.DataFrame:
     """Count the records behind the rows of each file: for each table, and (missing) for all.
 
-    Where one line of a mapping made all rows of a file, each row is a record: only the others are
-    counted one by one.
+    Where one line of a mapping made all rows of a file, and as many as the file has records that it
+    mapped, each row is a record: only the others are counted one by one.
     """
     engine = landing.engine
     tables = landing.files["table"].unique()
@@ -73,7 +73,10 @@ def _count_records(landing: Landing) -> pd.DataFrame:
             for table in tables
         )
     )
-    alone = parts.groupby(["source", "file"])["records"].transform("size") == 1
+    files = parts.groupby(["source", "file"])["records"]
+    mapped = landing.records.set_index(["source", "file"])["mapped"]
+    expected = mapped.reindex(pd.MultiIndex.from_frame(parts[["source", "file"]])).to_numpy()
+    alone = (files.transform("size") == 1) & (parts["records"] <= expected)
     single = parts[alone].drop(columns="row_rule")
     counted = [single, single.assign(table=None)]
     if len(several := parts[~alone]):

@@ -25,7 +25,7 @@ from cjkit.sources.texts import normal_form
 
 _REACHABLE = ("email", "phone")
 _PLACE = ["source", "file", "record_no"]
-_INTERNAL = ("person_key", "record_hash", "unique_key", "row_rule", *_PLACE)
+_INTERNAL = ("person_key", "record_hash", "unique_key", "row_rule", "element_no", *_PLACE)
 _WIDTH = 18
 
 
@@ -278,7 +278,8 @@ def _landed_rows(
         read = f"read_parquet([{_listed(map(str, paths))}], union_by_name = true)"
         found = engine.query(
             f"""select rows.*, aside.rule as set_aside from {read} as rows
-                left join {_read(folder / "quarantine.parquet")} as aside
+                left join (select "table", file, record_no, row_rule, min(rule) as rule
+                    from {_read(folder / "quarantine.parquet")} group by all) as aside
                     on aside."table" = {text(table)} and aside.file = rows.file
                     and aside.record_no = rows.record_no and aside.row_rule = rows.row_rule
                 where rows.person_key in ({_listed(keys)})

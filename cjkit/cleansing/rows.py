@@ -163,9 +163,10 @@ def retract(landing: Landing, table: str) -> None:
     """Mark the rows that their source took back: those of a person up to the time of a tombstone.
 
     What the source tells of the person later was made again, and stays. A customer record is as old
-    as its `updated_at`, where a mapping gives one. Without a time, of the tombstone or of the row,
-    the row goes. This comes before repeats are looked for, so that a row which was made again is
-    not taken for a copy of one that is gone.
+    as its `updated_at`, where a mapping gives one. A row without a time goes. A tombstone without
+    one takes back what stands before it, in the order of files and of records in them. This comes
+    before repeats are looked for, so that a row which was made again is not taken for a copy of one
+    that is gone.
     """
     if table not in RULE["retracted"].tables or table == "tombstones":
         return
@@ -177,7 +178,9 @@ def retract(landing: Landing, table: str) -> None:
         ["retracted"],
         f"""row_id in (select rows.row_id from "landed {table}" as rows
             join "landed tombstones" as gone using (source, person_key)
-            where gone.time_us is null or {told_us} is null or {told_us} <= gone.time_us)""",
+            where {told_us} is null or {told_us} <= gone.time_us
+                or (gone.time_us is null
+                    and (rows.file, rows.record_no) < (gone.file, gone.record_no)))""",
     )
 
 

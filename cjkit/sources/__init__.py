@@ -145,8 +145,9 @@ More to say of a text (`column`, `join`, `first`); the first two also of ids and
 `extract = "^zcrm_(.+)"`
     The text is what the group of a regular expression finds; what it does not find is missing.
 `codes = { open = "open_email" }`
-    What each text stands for; `""`, on either side, is what is missing. For other texts `else` stands, and where
-    there is none the row is set aside as `unknown_code`; `keep = true` leaves them as they are.
+    What each text stands for; `""`, on either side, is what is missing. For other texts `else`
+    stands; `keep = true` leaves them as they are; without either the row is set aside as
+    `unknown_code`.
 `nulls = ["118"]`
     Texts that mean missing here.
 `normalise = "text"`

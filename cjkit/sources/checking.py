@@ -41,6 +41,7 @@ RESERVED = (
     "source",
     "file",
     "record_no",
+    "element_no",
 )
 """The columns that every landed row has beside those of its mapping."""
 

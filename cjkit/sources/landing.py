@@ -27,7 +27,7 @@ from cjkit.sources.ledgers import Ledger
 from cjkit.sources.mapping import SourceMapping
 from cjkit.sources.rows import FileLanding
 
-LANDING_VERSION = 8
+LANDING_VERSION = 9
 """Counts up when landed rows would differ: then all files are landed anew."""
 
 
@@ -169,11 +169,12 @@ def land(
 
     Notes
     -----
-    A row holds the columns of the contract, `person_key` (`<namespace>:<pseudonym>` of its first
-    id), `record_hash` (equal for equal records), `unique_key`, `row_rule` (the number of its
-    [[row]]), `time_precision`, `unreadable` and `unknown_codes` (comma lists of columns), `source`,
-    `file` and `record_no`. An edge says that two keys stood on one record: one row for each pair in
-    a file, with the first and the last time and their records.
+    A row holds the columns of the contract, `person_key` (`<namespace>:<pseudonym>` of its
+    first id), `record_hash` (equal for equal records), `unique_key`, `row_rule` (the number of
+    its [[row]]), `element_no` (its place in the list of `each`, missing elsewhere),
+    `time_precision`, `unreadable` and `unknown_codes` (comma lists of columns), `source`,
+    `file` and `record_no`. An edge says that two keys stood on one record: one row for each
+    pair in a file, with the first and the last time and their records.
     """
     if pseudonym is None and project.privacy.pseudonyms == "keyed":
         raise CjkitError(

@@ -244,7 +244,7 @@ class FileLanding:
         self.engine.copy(
             f"""select {", ".join([*values, "person_key"])}, record_hash, unique_key, row_rule,
                 unreadable, unknown_codes, {text(source)} as source, {text(shown)} as file,
-                record_no
+                record_no, element_no
             from ({made}) as made
             order by record_no, row_rule, element_no""",
             self.folder / f"{table}.parquet",

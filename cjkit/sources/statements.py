@@ -155,10 +155,12 @@ class Statements:
         if codes:
             level = f"select *, {', '.join(codes)} from ({level}) as texts"
         level = f"select *, {', '.join(values)} from ({level}) as coded"
-        return f"""select {", ".join([*made, "person_key"])}, record_hash,
+        element = POSITION if row.each else None
+        record = f"md5_number_lower(record_hash || '/' || {element})" if element else "record_hash"
+        return f"""select {", ".join([*made, "person_key"])}, {record} as record_hash,
                 {unique if parts else "null"} as unique_key, {row.number} as row_rule,
                 {_comma_list(wrong)} as unreadable, {_comma_list(unknown)} as unknown_codes,
-                record_no, {POSITION if row.each else 1} as element_no
+                record_no, {element or "null::bigint"} as element_no
             from ({level}) as valued"""
 
     def values_of(self, name: str, rows: Sequence[RowRule]) -> str:
