@@ -13,7 +13,7 @@ from types import FrameType
 
 from cjkit.checks import CjkitError
 from cjkit.cleansing import prepare
-from cjkit.commands import WIDTH, add_project, people, quarantine, read_given, say
+from cjkit.commands import WIDTH, add_project, mapping, people, quarantine, read_given, say
 from cjkit.labels import LANGUAGES, format_number
 
 ABOUT = """\
@@ -176,6 +176,7 @@ def _parser() -> argparse.ArgumentParser:
     runs.add_argument(
         "--output", metavar="DIR", help="where reports were published, if not reports"
     )
+    mapping.add_commands(commands)
     quarantine.add_commands(commands)
     people.add_commands(commands)
     return parser

@@ -197,6 +197,7 @@ from cjkit.sources.describing import FileLook, describe
 from cjkit.sources.landing import Landed, event_places, land, read_mappings
 from cjkit.sources.ledgers import Ledger
 from cjkit.sources.mapping import SourceMapping
+from cjkit.sources.proposing import Proposal, propose
 from cjkit.sources.raw import read_raw
 from cjkit.sources.texts import comparable
 
@@ -204,11 +205,13 @@ __all__ = [
     "FileLook",
     "Landed",
     "Ledger",
+    "Proposal",
     "SourceMapping",
     "comparable",
     "describe",
     "event_places",
     "land",
+    "propose",
     "read_mapping",
     "read_mappings",
     "read_raw",

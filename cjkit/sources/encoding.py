@@ -59,7 +59,7 @@ def _decoded(file: BinaryIO, path: Path, encoding: str) -> Iterator[str]:
         except UnicodeDecodeError as error:
             offset = start - held + error.start
             line = lines + error.object[: error.start].count(b"\n") + 1
-            fitting = [other for other in _LIKELY if other != encoding and _fits(path, other)]
+            fitting = [other for other in likely_encodings(path) if other != encoding]
             hint = f" It could be {' or '.join(fitting)}: set file.encoding." if fitting else ""
             wrong = error.object[error.start : error.end].hex(" ")
             raise CjkitError(
@@ -72,6 +72,14 @@ def _decoded(file: BinaryIO, path: Path, encoding: str) -> Iterator[str]:
         start += len(chunk)
         lines += chunk.count(b"\n")
         yield decoded
+
+
+def likely_encodings(path: Path) -> list[str]:
+    """Return the usual encodings that the beginning of a file fits, the likeliest first."""
+    with path.open("rb") as file:
+        head = file.read(4)
+    marked = [name for mark, name in _BOMS if head.startswith(mark)]
+    return marked[:1] or [encoding for encoding in _LIKELY if _fits(path, encoding)]
 
 
 def _fits(path: Path, encoding: str) -> bool:
