@@ -1,11 +1,11 @@
 """A funnel of five steps over a prepared log, side by side with the shortest SQL for the same.
 
-    python benchmarks/bench_funnel.py [--rows 10000000] [--runs 5]
+    python benchmarks/bench_funnel.py [--rows 10000000]
 
 A prepared log is drawn by a hash of each row's number and written as Parquet; it is measured in a
-process of its own. Each question is asked `runs` times of cjkit and of SQL written by hand for
-DuckDB, in turn, and must have the same answer; the figures are medians of CPU seconds. One line of
-JSON is printed.
+process of its own. Each question is asked five times of cjkit and of SQL written by hand for
+DuckDB, in turn, and must have the same answer; the figures are medians of CPU seconds, and the
+ratio must be at most `most`. One line of JSON is printed.
 
 What stands by hand is free to use what only DuckDB has (ASOF joins) and knows that each step has
 an event of its own and that no two events of a customer share a place; cjkit's statements run on
@@ -14,16 +14,13 @@ other engines, too, and allow for both.
 
 from __future__ import annotations
 
-import argparse
-import json
-import multiprocessing
-import resource
 import statistics
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from measuring import asked, fresh, say, timed
 
 from cjkit.engine import DuckDB, text
 from cjkit.funnel import measure_curve, measure_funnel, measure_funnel_trend, measure_times
@@ -32,6 +29,9 @@ STEPS = ["visit", "view_product", "add_to_cart", "begin_checkout", "purchase"]
 DAY = 86_400_000_000
 WITHIN = 60 * DAY
 STEP = 10 * DAY
+RUNS = 5
+MOST, MOST_FOR_MORE = 1.5, 2.5
+"""The largest ratios allowed: for plain counts, and for what asks more."""
 
 
 def write_events(rows: int, path: Path) -> None:
@@ -116,7 +116,7 @@ def times_by_hand() -> str:
     )
 
 
-def measure(path: Path, runs: int) -> dict[str, Any]:
+def measure(path: Path) -> dict[str, Any]:
     """Ask every question over the log in `path`; return CPU seconds, ratios and memory."""
     # Python and its libraries take some 300 MB beside the engine: together below 2 GB.
     engine = DuckDB(threads=2, memory="1200MB")
@@ -132,11 +132,11 @@ def measure(path: Path, runs: int) -> dict[str, Any]:
     def written(sql: str) -> Callable[[], list[int]]:
         return lambda: engine.query(sql)["customers"].tolist()
 
-    def timed() -> list[float]:
+    def waited() -> list[float]:
         table = measure_times(events, STEPS, within="60D").table
         return [float(table["customers"].iloc[-1]), *table["median_us"]]
 
-    def timed_by_hand() -> list[float]:
+    def waited_by_hand() -> list[float]:
         return [float(value) for value in engine.query(times_by_hand()).iloc[0]]
 
     pairs: dict[str, tuple[Callable[[], Any], Callable[[], Any] | None]] = {
@@ -144,7 +144,7 @@ def measure(path: Path, runs: int) -> dict[str, Any]:
         "step_windows": (counted(step=True), written(by_hand(step=STEP))),
         "held_key": (counted(hold="ref_id"), written(by_hand(key="ref_id"))),
         "exclusion": (counted(without=["help"]), written(by_hand(without="help"))),
-        "times": (timed, timed_by_hand),
+        "times": (waited, waited_by_hand),
         "counts_simultaneous": (counted(ties="simultaneous"), None),
         "counts_by_device": (counted(by="device"), None),
         "trend": (lambda: measure_funnel_trend(events, STEPS, within="60D"), None),
@@ -153,36 +153,30 @@ def measure(path: Path, runs: int) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, (call, hand) in pairs.items():
         used: dict[str, list[float]] = {"cjkit": [], "by_hand": []}
-        for _ in range(runs if hand else 1):
+        for _ in range(RUNS if hand else 1):
             answers = []
             for side, ask in (("cjkit", call), ("by_hand", hand)):
                 if ask is not None:
-                    begin = time.process_time()
-                    answers.append(ask())
-                    used[side].append(time.process_time() - begin)
+                    answer, cost = timed(ask)
+                    answers.append(answer)
+                    used[side].append(cost["cpu_seconds"])
             if hand is not None and answers[0] != answers[1]:
                 raise SystemExit(f"{name}: {answers[0]} is not {answers[1]}")
         medians = {side: statistics.median(seconds) for side, seconds in used.items() if seconds}
         found[name] = {f"{side}_cpu_seconds": round(value, 2) for side, value in medians.items()}
         if hand is not None:
             found[name]["ratio"] = round(medians["cjkit"] / medians["by_hand"], 2)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return {"questions": found, "peak_memory_mb": peak // 1024, "rows": events.count()}
+            found[name]["most"] = MOST if name == "counts" else MOST_FOR_MORE
+    return {"questions": found, "peak_memory_mb": cost["peak_memory_mb"]}
 
 
 def main() -> None:
     """Draw, measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, default=10_000_000)
-    parser.add_argument("--runs", type=int, default=5)
-    given = parser.parse_args()
+    rows = asked(__doc__, "rows", 10_000_000)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "events.parquet"
-        # A process for each, so that drawing does not count as memory of measuring.
-        with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
-            pool.apply(write_events, (given.rows, path))
-            found = pool.apply(measure, (path, given.runs))
-    print(json.dumps({"benchmark": "funnel", **found}))
+        fresh(write_events, rows, path)
+        say("funnel", rows=rows, **fresh(measure, path))
 
 
 if __name__ == "__main__":
