@@ -5,6 +5,7 @@ import errno
 import hashlib
 import hmac
 import json
+import shutil
 import string
 from zoneinfo import ZoneInfo
 
@@ -608,6 +609,7 @@ CELL = st.text(alphabet=string.digits[:3] + 'a,"\n-:Tあ', max_size=5)
 )
 def test_any_dirt_adds_up_or_is_refused_in_our_words(company, lines, kind):
     company.sources.clear()
+    shutil.rmtree(company.folder / ".cjkit", ignore_errors=True)
     for old in (company.folder / "in").glob("*"):
         old.unlink()
     company.write(f"in/a.{kind}", "\n".join(["at,name,id", *lines] if kind == "csv" else lines))

@@ -19,6 +19,7 @@ PROJECT = (
     + """
 [sources.crm]
 files = ["crm*"]
+retention = "forget"
 mapping = "./mapping.toml"
 """
 )

@@ -205,7 +205,8 @@ class Source(Declared):
     by name or pattern (`{ "exports/visits_2025q3.csv" = "9h" }`). `duplicates = "keep"` says that
     equal records are different things, such as two equal purchases in one day; `"latest"` that
     records change, so that of all with one key the latest counts. `customers` names the source
-    whose customer records must know everybody in this one.
+    whose customer records must know everybody in this one. A file that was read before and is gone
+    is an error; `retention = "forget"` says that files go in time, and their rows with them.
     """
 
     files: tuple[str, ...] = Field(min_length=1)
@@ -214,6 +215,7 @@ class Source(Declared):
     shift: str | Mapping[str, str] | None = None
     duplicates: Literal["set_aside", "keep", "latest"] = "set_aside"
     customers: str | None = None
+    retention: Literal["keep_files", "forget"] = "keep_files"
 
     @field_validator("shift")
     @classmethod

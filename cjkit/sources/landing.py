@@ -164,7 +164,8 @@ def land(
     Raises
     ------
     CjkitError
-        When files or mappings are wrong (all mappings first, then the first wrong file). What was
+        When files or mappings are wrong (all mappings first, then the first wrong file), or a file
+        that was read before is gone without `retention = "forget"`. What was
         landed before stays; nothing half-made does.
 
     Notes
@@ -185,6 +186,7 @@ def land(
     root = project.state_folder / "landed"
     root.mkdir(mode=0o700, parents=True, exist_ok=True)
     _remove_orphans(root)
+    _refuse_vanished(project, files, root)
     people = People(
         pseudonym=pseudonym,
         salt=_salt(engine, pseudonym),
@@ -302,6 +304,28 @@ def _remove_orphans(root: Path) -> None:
             shutil.rmtree(partial, ignore_errors=True)
         except PermissionError:
             continue
+
+
+def _refuse_vanished(project: Project, files: Mapping[str, Sequence[Path]], root: Path) -> None:
+    """Refuse to go on where a file that was read before is gone, and nothing says that it may be.
+
+    A file that is there, but not a source's any more, was left out on purpose.
+    """
+    faults = []
+    for path in sorted(root.glob("*/ledger.json")):
+        before = _read_ledger(path.parent)
+        source = project.sources.get(before.source)
+        if source is None or source.retention == "forget":
+            continue
+        read = {shown_name(each, project.folder) for each in files[before.source]}
+        if before.file not in read and not (project.folder / before.file).exists():
+            faults.append(
+                f"{before.file!r} of source {before.source!r} was read before and is gone: put it "
+                f"back, or say sources.{before.source}.retention = 'forget', so that what was in "
+                "it leaves the log."
+            )
+    if faults:
+        raise CjkitError("\n".join(dict.fromkeys(faults)))
 
 
 def _forget_others(root: Path, kept: Sequence[Path]) -> None:
