@@ -148,9 +148,8 @@ def count_outcomes(landing: Landing, as_of_us: int, written: Mapping[str, Writte
             f"The ledger of rows does not add up: {wrong or ''} {unequal or ''} (rows that should "
             f"be in the log, rows that are). {_FAULT}"
         )
-    return ledger.merge(_count_people(landing), "left", ["table", "source"]).fillna(
-        dict.fromkeys(_PEOPLE, 0)
-    )
+    whole = ledger.merge(_count_people(landing), "left", ["table", "source"])
+    return whole.fillna(dict.fromkeys(_PEOPLE, 0)).astype(dict.fromkeys(_PEOPLE, "int64"))
 
 
 def _count_people(landing: Landing) -> pd.DataFrame:
