@@ -40,7 +40,7 @@ from cjkit.privacy import Vault, audit, project_key, pseudonym_sql
 from cjkit.project import Project, read_project
 from cjkit.sources import Landed
 
-GATE_VERSION = 6
+GATE_VERSION = 7
 """Counts up when a prepared log would differ: then all logs are prepared anew."""
 
 
