@@ -6,7 +6,7 @@ Orders are simulated customer by customer over two years, written as Parquet, an
 process of their own. Beside it stands what a user would otherwise run on a tenth of them: a table
 of customers made by pandas with the same model fitted to every row of it, and the package Lifetimes
 where LIFETIMES_PYTHON names the Python of an environment that has it (`beside_lifetimes.py`). All
-expect the same purchases; cjkit's part holds besides what is spent, discounted value, and intervals.
+expect the same purchases; cjkit's part also holds the spend, its discounted value and intervals.
 """
 
 from __future__ import annotations
