@@ -29,7 +29,7 @@ class JourneyTypes:
 
     Attributes
     ----------
-    table : DataFrame, one row for each type (and each value of `by`), that with most journeys first
+    table : DataFrame, one row for each type (and each value of `by`), in order
         `type` from 1, `path` (the way nearest to the middle of the type among those that enough
         people took to be shown; `…` alone where there is none), `journeys` (count), `customers`
         (people who made them), `all_customers` (people who made any), `share` of all journeys

@@ -68,7 +68,8 @@ class Grouping:
 
     def assign(self, places: Whole) -> tuple[Whole, Floats]:
         """Return the type (from 0) of each way, and how far from its middle the way is."""
-        points = self.axes.transform(self.weights.transform(_runs(places, len(self.code.names))))
+        runs = _runs(places, len(self.code.names))
+        points = _directions(self.axes.transform(self.weights.transform(runs)))
         distances = _distances(points, self.centres)
         types = distances.argmin(axis=1)
         return types, distances[np.arange(len(types)), types]
@@ -142,7 +143,14 @@ def _place(
     axes = TruncatedSVD(max(min(_DIMENSIONS, len(places) - 1), 1), random_state=seed)
     # Frequent ways are more of what is to be told apart.
     axes.fit(csr_array(said.multiply(np.sqrt(journeys)[:, None])))
-    return weights, axes, axes.transform(said)
+    return weights, axes, _directions(axes.transform(said))
+
+
+def _directions(points: Floats) -> Floats:
+    """Return points at distance 1: rare places must not bring a way near to everything."""
+    lengths = np.sqrt((points**2).sum(axis=1, keepdims=True))
+    found: Floats = points / np.where(lengths > 0, lengths, 1)
+    return found
 
 
 def _shuffle(places: Whole, journeys: Whole, rng: np.random.Generator) -> tuple[Whole, Whole]:
