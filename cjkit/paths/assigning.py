@@ -22,6 +22,7 @@ RATES = ("conversion_rate", "conversion_rate_low", "conversion_rate_high")
 _COUNTS = ("journeys", "customers", "all_customers")
 _COLUMNS = ("type", "path", *_COUNTS, *SHARES, "steps", "converted", *RATES)
 _MOST_FITTED = 5_000
+_FREQUENT = 20
 _JOURNEYS, _WAYS, _TYPED = "coded journeys", "coded ways", "typed ways"
 
 
@@ -72,7 +73,7 @@ class CodedJourneys:
     ) -> tuple[pd.DataFrame, JourneyTraits, int]:
         """Give each journey its type, and count them; `named` says how types are shown already."""
         types = 0 if grouping is None else len(grouping.centres)
-        seen = Seen(self.code, np.zeros((types, len(self.code.names))), {}, np.full(types, np.inf))
+        seen = Seen.nothing(self.code, types)
         batches = self._typed(grouping, seen) if grouping else iter(())
         if (first := next(batches, None)) is None:
             nothing = np.zeros(0)
@@ -157,30 +158,40 @@ class Seen:
     code : Code
     held : array, one row for each type
         How many journeys hold each place.
-    paths : dict
-        For each type (from 1) the way nearest to its middle that enough people took.
-    nearest : array
-        How near that way is.
+    frequent : list, one entry for each type
+        Its most frequent ways that enough people took: (-journeys, distance to the middle, path).
     """
 
     code: Code
     held: Floats
-    paths: dict[int, tuple[str, ...]]
-    nearest: Floats
+    frequent: list[list[tuple[float, float, tuple[str, ...]]]]
+
+    @classmethod
+    def nothing(cls, code: Code, types: int) -> Seen:
+        """Return what is seen at first."""
+        return cls(code, np.zeros((types, len(code.names))), [[] for _ in range(types)])
+
+    @property
+    def paths(self) -> dict[int, tuple[str, ...]]:
+        """For each type (from 1) that of its frequent ways which is nearest to its middle."""
+        return {
+            number: min(ways, key=lambda way: way[1])[2]
+            for number, ways in enumerate(self.frequent, 1)
+            if ways
+        }
 
     def note(self, ways: pd.DataFrame, places: Whole, types: Whole, distances: Floats) -> None:
         """Note a batch of ways."""
         journeys = ways["journeys"].to_numpy(float)
-        is_shown = ways["customers"].to_numpy() >= max(min_cell(), 1)
         held = held_places(places, len(self.code.names))
-        for number in range(len(self.nearest)):
+        is_shown = ways["customers"].to_numpy() >= max(min_cell(), 1)
+        for number, frequent in enumerate(self.frequent):
             own = types == number
             self.held[number] += journeys[own] @ held[own]
-            near = np.where(own & is_shown, distances, np.inf)
-            # Of ways at one distance the most frequent.
-            best = int(np.lexsort((-journeys, near))[0])
-            if near[best] < self.nearest[number]:
-                self.nearest[number] = near[best]
-                way = self.code.read(ways.iloc[best].to_dict())
-                cut = (ELLIPSIS,) if ways["is_cut"].iloc[best] else ()
-                self.paths[number + 1] = (*way, *cut)
+            shown = np.flatnonzero(own & is_shown)
+            for row in shown[np.argsort(-journeys[shown], kind="stable")[:_FREQUENT]]:
+                way = self.code.read(ways[list(self.code.words)].iloc[row].to_dict())
+                cut = (ELLIPSIS,) if ways["is_cut"].iloc[row] else ()
+                frequent.append((-journeys[row], float(distances[row]), (*way, *cut)))
+            frequent.sort()
+            del frequent[_FREQUENT:]
