@@ -135,11 +135,11 @@ class SegmentTreemap:
     formats: ClassVar[dict[str, str]] = Segments.formats
 
     def finding(self, language: Language) -> str:
-        """Say in which segment customers are worth most."""
-        known = self.table.dropna(subset="customer_value")
+        """Say in which segment customers are surely worth most: by the lower bound."""
+        known = self.table.dropna(subset="customer_value_low")
         if known.empty:
             return label("no_orders", language)
-        row = known.iloc[int(np.argmax(known["customer_value"].to_numpy(float)))]
+        row = known.iloc[int(np.argmax(known["customer_value_low"].to_numpy(float)))]
         return label(
             "treemap_finding",
             language,

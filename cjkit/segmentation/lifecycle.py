@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -86,8 +86,9 @@ class Lifecycle:
         if self.table.empty:
             return label("no_lifecycle", language)
         now = self.now.set_index("lifecycle")
+        is_calm = now["customers"]["at_risk"] == 0
         return label(
-            "lifecycle_finding",
+            "lifecycle_calm" if is_calm else "lifecycle_finding",
             language,
             days=format_number(self.window / pd.Timedelta("1D"), language),
             share=format_percent(now["share"]["active"], language),
@@ -143,8 +144,8 @@ def measure_lifecycle(
         The end of the last window (microseconds since 1970, UTC); default just after the last
         event.
     window : str or Timedelta, optional
-        Default the whole days within which three in four people who act again do so; 90 days where
-        nobody does.
+        Default the whole days within which three in four people who act again do so (90 days where
+        nobody does), but at most a fifth of the log, so that there are windows to compare.
     lost_after : int, default 4
         At least 2.
     windows : int, default 8
@@ -175,7 +176,7 @@ def measure_lifecycle(
     if as_of_us is None:
         as_of_us = 0 if pd.isna(span["last_us"]) else int(span["last_us"]) + 1
     acts += f" and occurred_us < {as_of_us}"
-    length = parse_duration(window, name="window") if window else _usual_gap(events, acts)
+    length = parse_duration(window, name="window") if window else _usual_gap(events, acts, span)
     width = length // pd.Timedelta("1us")
     # Of the windows that the log holds whole, the first has none before it.
     whole = 0 if pd.isna(span["first_us"]) else (as_of_us - int(span["first_us"])) // width
@@ -196,13 +197,14 @@ def measure_lifecycle(
     )
 
 
-def _usual_gap(events: Table, acts: str) -> pd.Timedelta:
+def _usual_gap(events: Table, acts: str, span: pd.Series[Any]) -> pd.Timedelta:
     gaps = f"""(select (occurred_us - lag(occurred_us) over (
             partition by customer_id order by occurred_us)) / {DAY_US}.0 as days
         from ({acts}) as acts)"""
     found = events.engine.quantiles(gaps, "days", [0.75])["p75"].iloc[0]
-    days = _DEFAULT_WINDOW if pd.isna(found) else max(1, int(np.ceil(found)))
-    return pd.Timedelta(days=days)
+    days = _DEFAULT_WINDOW if pd.isna(found) else int(np.ceil(found))
+    held = 0 if pd.isna(span["last_us"]) else int(span["last_us"] - span["first_us"]) // DAY_US
+    return pd.Timedelta(days=max(1, min(days, held // 5)))
 
 
 def _statuses_sql(acts: str, as_of_us: int, width: int, lost_after: int, windows: int) -> str:
