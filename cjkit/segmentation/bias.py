@@ -25,7 +25,7 @@ NO_ORDER = "no_order"
 _NEIGHBOURS = 15
 _KNOWN, _MISSING = 20_000, 5_000
 _OF_BUYING = ("days", "revenue", "lines", "discount_rate")
-_NOT_DONE = ("orders", "revenue", "recency_days", "average_order_value", "categories")
+_BUYING = ("orders", "days_between_orders", "recency_days", "purchases_a_visit")
 
 
 @dataclass(frozen=True)
@@ -180,7 +180,7 @@ def _profiles(
     told = features.table[
         features.table["kind"].isin(["frequency", "recency", "channel", "time", "shape", "support"])
     ]
-    names = [name for name in told["feature"] if name not in (*_NOT_DONE, "days_between_orders")]
+    names = [name for name in told["feature"] if name not in _BUYING]
     drawn = []
     for has_profile, most in ((False, _MISSING), (True, _KNOWN)):
         sql = f"""

@@ -131,6 +131,13 @@ def _faults(
             read = str(inner.column)
             if is_open and read.startswith(CHANNEL) and read not in kinds:
                 kind: Holds = "number"
+            elif read.startswith(CHANNEL) and read not in kinds:
+                channel = read.removeprefix(CHANNEL)
+                yield (
+                    f"segments.{name}: {read!r} is not among the features, which hold the channels "
+                    f"that most people use: read them with channels=[{channel!r}, ...]."
+                )
+                continue
             elif read not in kinds:
                 near = nearest(read, kinds)
                 hint = f" Did you mean {near!r}?" if near else ""
