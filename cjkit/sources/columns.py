@@ -178,15 +178,26 @@ def as_list(given: str) -> str:
     )
 
 
-def pair_value(given: str, key: str, pairs: Pairs) -> str:
+def pair_lists(given: str, pairs: Pairs) -> tuple[str, str]:
+    """Write the keys and the values of a list of pairs, as two lists; an object has none."""
+    wrapped = f"starts_with({given}, '{{\"list\":')"
+    inner = f"case when {wrapped} then cast(to_json({as_list(given)}) as varchar) else {given} end"
+    is_list = f"json_valid({given}) and (starts_with(ltrim({given}), '[') or {wrapped})"
+    shape = text(json.dumps([_shape(pairs)]))
+    entries = f"from_json(case when {is_list} then {inner} end, {shape})"
+    value = ", ".join(_member(path) for path in pairs.values)
+    return (
+        f"list_transform({entries}, lambda pair: {_member(pairs.key)})",
+        f"list_transform({entries}, lambda pair: coalesce({value}, null))",
+    )
+
+
+def pair_value(given: str, key: str, pairs: Pairs, lists: tuple[str, str] | None = None) -> str:
     """Write the value that stands with `key` in a list of pairs; in an object, what `key` leads to.
 
-    Keys and values become two lists that all keys of one list share: the engine makes them once.
+    `lists` are `pair_lists`, where they were made before.
     """
-    entries = f"from_json(to_json({as_list(given)}), {text(json.dumps([_shape(pairs)]))})"
-    keys = f"list_transform({entries}, lambda pair: {_member(pairs.key)})"
-    value = ", ".join(_member(path) for path in pairs.values)
-    values = f"list_transform({entries}, lambda pair: coalesce({value}, null))"
+    keys, values = lists or pair_lists(given, pairs)
     return (
         f"case when starts_with({given}, '{{') and not starts_with({given}, '{{\"list\":') "
         f"then {reach_json(given, (key,))} "

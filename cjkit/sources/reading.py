@@ -21,6 +21,7 @@ from cjkit.sources.columns import (
     find_columns,
     json_path,
     json_record,
+    pair_lists,
     pair_value,
     record_hash,
 )
@@ -219,12 +220,18 @@ def _json_reading(rows: str, rule: FileRule, wanted: Sequence[str]) -> Reading:
     raw = f"select row_number() over () as record_no, {whole} as record from ({rows}) as read"
     rows = f"select case when {is_object} then json end as json from ({rows}) as read"
     asked: dict[str, int] = {}
+    paired: dict[str, str] = {}
 
     def place(name: str) -> str:
         pair = rule.pair_of(name)
         path = json_path(tuple((pair[0] if pair else name).split(".")))
-        found = f"found[{asked.setdefault(path, len(asked) + 1)}]"
-        return pair_value(found, pair[1], rule.pairs[pair[0]]) if pair else found
+        number = asked.setdefault(path, len(asked) + 1)
+        if pair is None:
+            return f"found[{number}]"
+        pairs, lists = rule.pairs[pair[0]], (f"keys_{number}", f"values_{number}")
+        for name, made in zip(lists, pair_lists(f"found[{number}]", pairs), strict=True):
+            paired[name] = made
+        return pair_value(f"found[{number}]", pair[1], pairs, lists)
 
     nulls = ("", *rule.nulls)
     fields = ""
@@ -234,11 +241,13 @@ def _json_reading(rows: str, rule: FileRule, wanted: Sequence[str]) -> Reading:
         fields += f", {value} as f{number}"
     paths = ", ".join(map(text, asked))
     found = f"json_extract_string(json, [{paths}])" if wanted else "null"
+    # Made once, and not for each key: a list of pairs is parsed only here.
+    lists = "".join(f", {made} as {name}" for name, made in paired.items())
     return Reading(
         sql=f"""select record_no, cast(json as varchar) as record_text{fields}
-        from (select record_no, json, {found} as found
+        from (select *{lists} from (select record_no, json, {found} as found
             from (select row_number() over () as record_no, json from ({rows}) as read) as numbered)
-            as taken""",
+            as taken) as paired""",
         raw=raw,
         names=f"""select distinct unnest(json_keys(json)) as name
             from (select json from ({rows}) as read where json is not null limit {HEAD}) as head""",
