@@ -133,7 +133,7 @@ class PathDifference:
             zero=True,
             ax=ax,
         )
-        ax.set(xlabel=label("difference", language), title=label("path_difference", language))
+        ax.set(xlabel=label("rate_difference", language), title=label("path_difference", language))
         return ax
 
 

@@ -32,11 +32,10 @@ class JourneyTypes:
     table : DataFrame, one row for each type (and each value of `by`), in order
         `type` from 1, `path` (of its 20 most frequent ways the one nearest to the middle of the
         type, among those that enough people took to be shown; `…` alone where there is none),
-        `journeys` (count), `customers`
-        (people who made them), `all_customers` (people who made any), `share` of all journeys
-        (0 to 1) with `share_low` and `share_high`,
-        `steps` (mean number of places), `converted` (journeys), `conversion_rate` (0 to 1; missing
-        without a conversion) with `conversion_rate_low` and `conversion_rate_high`.
+        `journeys` (count), `customers` (people who made them), `all_customers` (people who made
+        any), `share` of all journeys (0 to 1) with `share_low` and `share_high`, `steps` (mean
+        number of places), `converted` (journeys), `conversion_rate` (0 to 1; missing without a
+        conversion) with `conversion_rate_low` and `conversion_rate_high`.
     traits : JourneyTraits
         Which places a type's journeys hold more often, or less, than the others.
     people : int

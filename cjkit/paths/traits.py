@@ -97,7 +97,7 @@ class JourneyTraits:
             zero=True,
             ax=ax,
         )
-        ax.set(xlabel=label("difference", language), title=label("traits_title", language))
+        ax.set(xlabel=label("rate_difference", language), title=label("traits_title", language))
         return ax
 
 
