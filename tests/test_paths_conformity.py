@@ -3,12 +3,13 @@
 from collections import defaultdict
 
 import pytest
+from loan import INTENDED, loan_log
 from walks import ended_journeys, random_log
 
 from cjkit.checks import CjkitError
 from cjkit.engine import DuckDB
 from cjkit.events import Period
-from cjkit.paths import measure_conformity
+from cjkit.paths import measure_conformity, measure_loops
 from cjkit.plots.theme import theme
 from cjkit.privacy import mask
 from conftest import HOUR_US, START_US, prepare_events
@@ -197,3 +198,16 @@ def test_agrees_with_walking_every_journey(rng, rounds):
         found = measured(events, steps, gap=f"{gap}h")
         slow = slow_conformity(log, names, gap, windows, optional)
         assert {key: counts for key, counts in found.items() if counts[1]} == slow
+
+
+def test_a_loan_process_shows_its_rework_and_its_overdue_checks(rng):
+    log = loan_log(rng)
+    found = measure_conformity(log, INTENDED, gap="20D", by="desk").table
+    rates = found.set_index(["desk", "step", "deviation"])["affected_rate"]
+    assert rates["north", "send_papers", "repeated"] == 1
+    assert rates["south", "send_papers", "repeated"] == 0
+    assert 0.1 < rates["south", "check", "overdue"] < 0.35
+    assert rates["south", "apply", "skipped"] == 0
+    loops = measure_loops(log, gap="20D", by="desk").table.set_index(["desk", "place"])
+    assert loops.loc[("north", "document_upload"), "back_rate"] == 1
+    assert loops.loc[("south", "document_upload"), "back_rate"] == 0
