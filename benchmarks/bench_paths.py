@@ -87,7 +87,7 @@ def write_events(rows: int, path: Path) -> None:
                 as outcome,
             'second' as time_precision, null::bigint as event_order, null::date as local_date,
             null::double as revenue, null::varchar as ref_id, null::bigint as valid_until_us,
-            null::varchar as direction
+            null::varchar as direction, null::varchar as device
         from (select i, i // {rows * 2 // 25} // 3 as visit, hash(i, 5) % {len(PLACES)} as place
             from range({rows}) as numbers(i)) as numbered""",
     )
