@@ -75,11 +75,12 @@ def small_counts(table):
     """Return the counts of people from 1 to 4 in a table, as (column, row, value)."""
     found = []
     for name in table.columns:
-        is_rate = name.endswith(("_rate", "_share"))  # which may all be 1
-        if name in NOT_PEOPLE or is_rate or not pd.api.types.is_numeric_dtype(table[name]):
+        if name in NOT_PEOPLE or not pd.api.types.is_numeric_dtype(table[name]):
             continue
         numbers = pd.to_numeric(table[name]).to_numpy(float, na_value=np.nan)
         known = numbers[~np.isnan(numbers)]
+        if name.endswith(("_rate", "_share")) and known.max(initial=0) <= 1:
+            continue  # a rate, even where all of them are 1
         if not pd.api.types.is_bool_dtype(table[name]) and (known % 1 == 0).all():
             found += [
                 (name, row, value) for row, value in enumerate(numbers) if 0 < value < SMALLEST

@@ -3,13 +3,11 @@
 `data/sample/journey.toml` is the worked example of every section.
 """
 
+from cjkit.project.gate import Likeness, Namespace, QualityRule
 from cjkit.project.reading import DIMENSIONS, Project, read_project
 from cjkit.project.sections import (
     DeclaredSegment,
-    Likeness,
-    Namespace,
     Persona,
-    QualityRule,
     Source,
     Touchpoint,
 )

@@ -14,6 +14,7 @@ from typing import Any, get_args
 from cjkit.checks import CjkitError, Declared, nearest, read_declared
 from cjkit.events import CONTRACT, PURCHASE, RETURN, Period, find_periods
 from cjkit.labels import LANGUAGES, Language
+from cjkit.project.gate import Dimension, LinkingSection, Namespace, QualitySection
 from cjkit.project.sections import (
     SECTIONS,
     TABLES,
@@ -21,20 +22,16 @@ from cjkit.project.sections import (
     ConsentSection,
     ConversionSection,
     DeclaredSegment,
-    Dimension,
     EngineSection,
     EventPlace,
     FunnelSection,
     JourneySection,
-    LinkingSection,
     MapSection,
-    Namespace,
     OrdersSection,
     PeriodSection,
     Persona,
     PrivacySection,
     ProjectSection,
-    QualitySection,
     ReportSection,
     SessionSection,
     Source,
