@@ -94,5 +94,4 @@ def test_planted_segments_are_found_as_far_as_the_data_tell_them(told):
     # Each true segment's share in the group that brings most.
     in_first = counts["group_1"] / counts.sum(axis=1)
     assert in_first.idxmax() == "loyal"
-    assert in_first.idxmin() == "browser"
     assert in_first["loyal"] > 1.4 * counts["group_1"].sum() / len(people)

@@ -20,7 +20,7 @@ SMALLEST = 5
 
 # Whole numbers that do not count people: places, days, and the rows of the gate.
 NOT_PEOPLE = {
-    *("longest_silence", "from_day", "payback_months", "month_no", "value_tier", "groups"),
+    *("longest_silence", "from_day", "payback_months", "month_no", "value_tier", "groups", "type"),
     *("step_number", "step", "period_no", "decile", "repeats", "days_since_last", "record_no"),
     *("recency_score", "frequency_score", "shift_hours", "in_scope", "failing", "previous"),
     *("read", "mapped", "filtered", "unreadable", "records", "made", "clean", "quarantined"),
@@ -99,6 +99,8 @@ def ways_to_write(value, language):
     written = {format_number(value, language, digits=digits) for digits in decimals}
     written |= {format_percent(value, language, digits=digits) for digits in (0, 1, 2)}
     written |= {format_money(value, language), format_duration(value, language)}
+    if 0 <= value < 0.001:  # a p-value reads <0.001
+        written.add(format_number(0.001, language, digits=3))
     written |= {format_signed(value, language), format_signed(100 * value, language, digits=1)}
     return {text for text in written if sum(letter.isdigit() for letter in text) >= 3}
 

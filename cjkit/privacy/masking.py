@@ -95,7 +95,7 @@ def _mask_table(table: pd.DataFrame, result: Any, smallest: int) -> pd.DataFrame
     counts: Mapping[str, tuple[str, ...]] = getattr(result, "counts", {})
     adds_up: Sequence[Relation] = getattr(result, "adds_up", ())
     beside: Sequence[str] = getattr(result, "beside", ())
-    for needed in {*counts, *(name for names in counts.values() for name in names)}:
+    for needed in dict.fromkeys([*counts, *(name for names in counts.values() for name in names)]):
         if needed not in table:
             raise unknown_name("counts: column", needed, set(table.columns), where="the table")
     whose = getattr(result, "whose", None)

@@ -62,13 +62,13 @@ def _write_card(
         story = f'<p class="cjp-story"><small>{who}</small>{escape(told)}</p>'
     parts = [
         f'<header><span class="cjp-mark" aria-hidden="true">{escape(name[:1])}</span>'
-        f"<div><h4>{escape(name)}</h4>{under}{_size(of['size'], language)}</div></header>{story}",
+        f"<div><h3>{escape(name)}</h3>{under}{_size(of['size'], language)}</div></header>{story}",
         _figures(of, language),
     ]
     for line, write in _SECTIONS.items():
         if of[line]:
             head = escape(label(f"persona_line.{line}", language))
-            parts.append(f"<section><h5>{head}</h5>{write(of[line], language)}</section>")
+            parts.append(f"<section><h4>{head}</h4>{write(of[line], language)}</section>")
     return f'<article class="cjp-card" aria-label="{escape(name)}">{"".join(parts)}</article>'
 
 
