@@ -83,6 +83,8 @@ class CohortRevenue:
         rows = self.average.table
         if rows.empty:
             return label("no_purchases" if self.table.empty else "too_short_to_return", language)
+        if rows["customers"].isna().all():
+            return label("all_hidden", language)
         row = rows[rows["customers"] >= rows["customers"].max() / 2].iloc[-1]
         return label(
             "finding_cohort_revenue",
