@@ -20,7 +20,16 @@ SMALLEST = 5
 
 # Whole numbers that do not count people: places, days, and the rows of the gate.
 NOT_PEOPLE = {
-    *("longest_silence", "from_day", "payback_months", "month_no", "value_tier", "groups", "type"),
+    *(
+        "longest_silence",
+        "from_day",
+        "payback_months",
+        "month_no",
+        "value_tier",
+        "groups",
+        "type",
+        "p_value",
+    ),
     *("step_number", "step", "period_no", "decile", "repeats", "days_since_last", "record_no"),
     *("recency_score", "frequency_score", "shift_hours", "in_scope", "failing", "previous"),
     *("read", "mapped", "filtered", "unreadable", "records", "made", "clean", "quarantined"),
@@ -166,7 +175,9 @@ def test_no_file_holds_a_small_count(company, exact):
         figures = [name for name in written if pd.api.types.is_numeric_dtype(result.table[name])]
         for name in figures:
             seen = written[name].notna().to_numpy()
-            both = (table.loc[seen, name].to_numpy(float) for table in (written, result.table))
+            # A comparison is made again of what is left of its sides.
+            true = privacy.mask(result).table if hasattr(result, "remade") else result.table
+            both = (table.loc[seen, name].to_numpy(float) for table in (written, true))
             np.testing.assert_allclose(*both, err_msg=f"{type(result).__name__} {name}")
             shown += seen.sum()
     assert files == len(list((company.report / "tables").glob("*.csv")))
