@@ -61,6 +61,7 @@ def answers(engine, rows):
     frame["given_us"] = START_US + frame.pop("hour") * HOUR_US
     frame["score_max"] = frame["metric"].map({"nps": 10.0, "csat": 5.0, "ces": 7.0, "review": 5.0})
     frame["emotion"] = np.nan
+    frame["feedback_id"] = [f"f{number:05d}" for number in range(len(frame))]
     return engine.add("feedback", frame)
 
 
@@ -301,6 +302,19 @@ def test_low_scores_are_compared_within_their_stage(journeys):
     row = found.found.iloc[0]
     assert (row["touchpoint"], row["symptom"], row["affected"]) == ("till", "low_score", 30)
     assert row["other_rate"] == 0.1
+
+
+def test_each_person_has_one_low_score_at_a_touchpoint_and_the_unknown_one_an_answer(journeys):
+    rows = [(f"a{n}", "till", "csat", 1, 0) for n in range(30)]
+    rows += [("a0", "till", "csat", 1, hour) for hour in range(1, 20)]
+    rows += [("late", "till", "csat", 5, 0), ("late", "till", "csat", 1, 1)]
+    rows += [(None, "till", "nps", 3, 0), (None, "till", "nps", 9, 0)]
+    feedback = answers(journeys.engine, rows)
+    found = rank_pain_points(
+        journeys, feedback, stages=STAGES, stage_of={"till": "own"}, silence="9h"
+    )
+    row = found.table.set_index("symptom").loc["low_score"]
+    assert (row["people"], row["affected"]) == (33, 31)
 
 
 PLACE = ("stage", "touchpoint", "device")

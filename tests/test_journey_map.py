@@ -58,6 +58,7 @@ def lanes(event_log):
     )
     feedback = pd.DataFrame(
         {
+            "feedback_id": [f"f{n}" for n in range(43)],
             "customer_id": [f"form{n}" for n in range(40)] + [f"shelf{n}" for n in range(3)],
             "touchpoint": ["form"] * 40 + ["till"] * 3,
             "metric": "csat",

@@ -62,7 +62,7 @@ def bank():
     events.engine.materialize("customers", 'select distinct customer_id from "raw events"')
     said = pd.DataFrame(answers, columns=["customer_id", "touchpoint", "score", "hour"])
     said["given_us"] = START_US + said.pop("hour") * HOUR_US
-    said = said.assign(metric="csat", score_max=5.0, emotion=np.nan)
+    said = said.assign(metric="csat", score_max=5.0, emotion=np.nan, feedback_id="f")
     return events, events.engine.add("feedback", said)
 
 

@@ -148,3 +148,18 @@ def test_weighted_agreement_is_that_of_things_one_by_one(rng):
         weights = rng.integers(1, 6, 30)
         slow = adjusted_rand_score(np.repeat(one, weights), np.repeat(other, weights))
         assert adjusted_rand(one, other, weights) == pytest.approx(slow)
+
+
+def test_what_is_hidden_goes_by_people_and_not_by_journeys():
+    rows = [
+        (f"c{number:03d}", event, hour) for number in range(60) for hour, event in enumerate("ab")
+    ]
+    rows += [
+        ("busy", event, 100 * n + hour) for n in range(1, 9) for hour, event in enumerate("abx")
+    ]
+    log = pd.DataFrame([*rows, ("zz", "a", 99_999)], columns=["customer_id", "event", "hour"])
+    log["occurred_us"] = START_US + log.pop("hour") * HOUR_US
+    found = found_types(log, conversion="x", types=2)
+    assert found.table["converted"].sum() == 8
+    assert found.whose["converted"].sum() == 1
+    assert mask(found, 5).table[["converted", "conversion_rate"]].isna().all(axis=None)

@@ -58,7 +58,7 @@ class PainPoints:
         `stage`, `touchpoint`, `symptom` ('drop_off', 'delay', 'loop', 'late_loop' or 'low_score'),
         `group` (of `across`, for drop-offs; else missing), `people` (for a drop-off those who were
         there, for a delay those who were served late, for a loop those who had to come again, for
-        a low score the answers), `affected` (count),
+        a low score those who answered), `affected` (count),
         `affected_rate` (0 to 1) with `affected_rate_low` and `affected_rate_high` (Wilson),
         `other_rate` of what it is compared with, `excess_rate` (the difference, -1 to 1) with
         `excess_rate_low` and `excess_rate_high` (Newcombe), `p_value` (adjusted after Benjamini and
@@ -200,8 +200,9 @@ def rank_pain_points(
     newsletter. Each person's first matter at a touchpoint counts, if it ended there at least
     `quiet` before the log's last event.
 
-    *Low score*: of the answers about the touchpoint, NPS of 0 to 6, and the lowest quarter of any
-    other scale (1 and 2 of 5), compared with the other touchpoints of the stage together.
+    *Low score*: of the people who answered about the touchpoint, those whose first answer was an
+    NPS of 0 to 6, or in the lowest quarter of any other scale (1 and 2 of 5), compared with the
+    other touchpoints of the stage together. Of people who are not known each answer counts.
 
     A pain point is surely at least two points worse (95% interval), with a false discovery rate of
     5% over all comparisons. It is an association: who comes to a touchpoint in one group may differ

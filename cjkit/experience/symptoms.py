@@ -114,15 +114,21 @@ def low_scores_sql(
     keys: tuple[str, ...],
     period: Period | None,
 ) -> str:
-    """Write the SQL that counts the answers about each touchpoint, and the low ones."""
+    """Write the SQL that counts who answered about each touchpoint, and whose answer was low.
+
+    Each person's first answer about a touchpoint counts; of people who are not known, each.
+    """
+    person = "customer_id, touchpoint, case when customer_id is null then feedback_id end"
     return f"""
         select {listed(keys)}stage_no, touchpoint, count(*) as people, sum(is_low) as affected
         from (select {listed(keys)}touchpoint, {stage_number(stages)} as stage_no,
                 case when metric = 'nps' and score is not null
                     then case when score <= 6 then 1 else 0 end
-                    when felt <= {_LOW} then 1 else 0 end as is_low
+                    when felt <= {_LOW} then 1 else 0 end as is_low,
+                row_number() over (partition by {person} order by given_us, feedback_id)
+                    as answer_no
             from (select *, {emotion_sql()} as felt, {stage_sql(stage_of)} as stage
                 from {answers} as feedback) as felt
             where felt is not null and {during(period, "given_us")}) as answers
-        where stage_no is not null and touchpoint is not null
+        where stage_no is not null and touchpoint is not null and answer_no = 1
         group by {listed(keys)}stage_no, touchpoint"""

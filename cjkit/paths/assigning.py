@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from cjkit.engine import Engine, column
-from cjkit.paths.codes import ELLIPSIS, Code
+from cjkit.paths.codes import ELLIPSIS, WHOSE, Code
 from cjkit.paths.moves import Level
 from cjkit.paths.traits import JourneyTraits, tell_apart
 from cjkit.paths.variants import Grouping, Whole, held_places, learn_grouping, read_places
@@ -70,15 +70,19 @@ class CodedJourneys:
 
     def count(
         self, grouping: Grouping | None, named: pd.DataFrame | None, level: Level
-    ) -> tuple[pd.DataFrame, JourneyTraits, int]:
-        """Give each journey its type, and count them; `named` says how types are shown already."""
+    ) -> tuple[pd.DataFrame, pd.DataFrame, JourneyTraits, int]:
+        """Give each journey its type, and count them and whose they are.
+
+        `named` says how types are shown already.
+        """
         types = 0 if grouping is None else len(grouping.centres)
         seen = Seen.nothing(self.code, types)
         batches = self._typed(grouping, seen) if grouping else iter(())
         if (first := next(batches, None)) is None:
             nothing = np.zeros(0)
             traits = tell_apart(seen.held, nothing, nothing, nothing, self.code.names, level)
-            return pd.DataFrame(columns=[*self.keys, *_COLUMNS]), traits, 0
+            empty = pd.DataFrame(columns=[*self.keys, *_COLUMNS])
+            return empty, pd.DataFrame(columns=list(WHOSE)), traits, 0
         self.engine.write_table(_TYPED, chain([first], batches))
         table = self._table(types)
         paths = (
@@ -92,7 +96,8 @@ class CodedJourneys:
             for name in ("journeys", "people", "others")
         )
         traits = tell_apart(seen.held, journeys, people, others, self.code.names, level)
-        return table[[*self.keys, *_COLUMNS]], traits, int(whole["people"])
+        whose = table[list(WHOSE.values())].set_axis(list(WHOSE), axis=1)
+        return table[[*self.keys, *_COLUMNS]], whose, traits, int(whole["people"])
 
     def _typed(self, grouping: Grouping, seen: Seen) -> Iterator[pd.DataFrame]:
         """Give each way its type, batch by batch, and note what is seen on the way."""
@@ -117,14 +122,17 @@ class CodedJourneys:
         journeys = self._typed_journeys()
         found = self.engine.query(f"""
             select {keys}type, count(*) as journeys, count(distinct customer_id) as customers,
-                sum(steps) as steps, sum(converted) as converted
+                sum(steps) as steps, sum(converted) as converted,
+                count(distinct case when converted = 1 then customer_id end) as converted_customers,
+                count(distinct case when converted = 0 then customer_id end)
+                    as unconverted_customers
             from ({journeys}) as journeys group by {keys}type""")
         totals = self.engine.query(f"""
             select {keys}count(*) as all_journeys, count(distinct customer_id) as all_customers
             from ({journeys}) as journeys {group}""")
         every = totals.merge(pd.DataFrame({"type": range(1, types + 1)}), how="cross")
         table = every.merge(found, "left", [*self.keys, "type"])
-        counts = ["journeys", "customers", "converted"]
+        counts = ["journeys", "converted", *WHOSE.values()]
         table[counts] = table[counts].fillna(0).astype("int64")
         table["share"] = table["journeys"] / table["all_journeys"]
         sample = table["all_customers"]

@@ -12,6 +12,12 @@ from cjkit.labels import OTHER
 from cjkit.paths.moves import EXIT, Moves, during
 
 ELLIPSIS = "…"
+WHOSE = {
+    "journeys": "customers",
+    "converted": "converted_customers",
+    "unconverted": "unconverted_customers",
+}
+"""The column that counts the people of each count of journeys."""
 """Stands at the end of a way that went on."""
 
 _WORD_BITS = 62

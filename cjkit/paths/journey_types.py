@@ -36,6 +36,8 @@ class JourneyTypes:
         any), `share` of all journeys (0 to 1) with `share_low` and `share_high`, `steps` (mean
         number of places), `converted` (journeys), `conversion_rate` (0 to 1; missing without a
         conversion) with `conversion_rate_low` and `conversion_rate_high`.
+    whose : DataFrame, the same rows
+        How many people the `journeys`, the `converted` and the `unconverted` ones are of.
     traits : JourneyTraits
         Which places a type's journeys hold more often, or less, than the others.
     people : int
@@ -58,6 +60,7 @@ class JourneyTypes:
     """
 
     table: pd.DataFrame
+    whose: pd.DataFrame
     traits: JourneyTraits
     people: int
     grouping: Grouping | None = field(repr=False)
@@ -89,7 +92,7 @@ class JourneyTypes:
     def adds_up(self) -> tuple[Relation, ...]:
         """What did not convert; and all journeys, since each has a type."""
         group = tuple(self.table.columns[:1]) if self.by else ()
-        return (Rest("converted", "journeys"), Totals("journeys", group))
+        return (Rest("converted", "journeys", "unconverted"), Totals("journeys", group))
 
     @property
     def formats(self) -> dict[str, str]:
@@ -245,10 +248,10 @@ def find_journey_types(
     coded = CodedJourneys(events.engine, code, moves.keys)
     coded.keep(sql)
     grouping = like.grouping if like else coded.learn(types, seed)
-    table, traits, people = coded.count(grouping, like.table if like else None, level)
+    table, whose, traits, people = coded.count(grouping, like.table if like else None, level)
     if conversion is None:
         table[list(RATES)] = float("nan")
     wide = parse_duration(gap, name="gap")
     return JourneyTypes(
-        moves.named(table), traits, people, grouping, conversion, level, wide, by, (sql,)
+        moves.named(table), whose, traits, people, grouping, conversion, level, wide, by, (sql,)
     )

@@ -13,7 +13,7 @@ from cjkit.checks import CjkitError, parse_duration, unknown_name
 from cjkit.engine import Table
 from cjkit.events import Period
 from cjkit.labels import Language, display_name, format_number, format_percent, label
-from cjkit.paths.codes import ELLIPSIS, Code, coded_journeys
+from cjkit.paths.codes import ELLIPSIS, WHOSE, Code, coded_journeys
 from cjkit.paths.compared import Compared
 from cjkit.paths.moves import Level, Moves, check_top, find_moves, refuse_split
 from cjkit.plots.sequences import draw_sequences
@@ -218,8 +218,7 @@ def rank_journeys(
     found = events.engine.query(sql)
     # Each group's total stands on each of its rows; a group has one row that is first.
     journeys = int(found.loc[found["position"] == 1, "total"].sum())
-    whose = found[["customers", "converted_customers", "unconverted_customers"]]
-    whose = whose.set_axis(["journeys", "converted", "unconverted"], axis=1)
+    whose = found[list(WHOSE.values())].set_axis(list(WHOSE), axis=1)
     table = moves.named(_tidy(found, code, list(moves.keys), has_rate=conversion is not None))
     window = parse_duration(gap, name="gap")
     return Journeys(table, whose, journeys, conversion, level, window, by, (sql,))
