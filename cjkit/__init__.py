@@ -26,7 +26,7 @@ from cjkit.lifetime_value import (
     read_histories,
 )
 from cjkit.paths import measure_flow, measure_transitions, rank_journeys
-from cjkit.report import headline, show
+from cjkit.report import explore, headline, show
 from cjkit.segmentation import (
     assign_segments,
     compare_segments,
@@ -45,6 +45,7 @@ __all__ = [
     "compare_segments",
     "describe_personas",
     "draw_journey_map",
+    "explore",
     "find_segments",
     "fit_purchases",
     "fit_spend",

@@ -10,6 +10,7 @@ NAMES = {
     "compare_segments",
     "describe_personas",
     "draw_journey_map",
+    "explore",
     "find_segments",
     "fit_purchases",
     "fit_spend",

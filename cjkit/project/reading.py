@@ -126,7 +126,9 @@ class Project:
                     faults.append(f"sources.{name}.files={shown} finds no file in {self.folder}.")
             found[name] = sorted(files)
         if faults:
-            raise CjkitError(_listed(self.path, faults))
+            is_fresh = self.project.id == "sample" and not any(found.values())
+            hint = "\nThe files of the sample company are written by `make sample`."
+            raise CjkitError(_listed(self.path, faults) + hint * is_fresh)
         return found
 
     def _matches(self, pattern: str) -> set[Path]:

@@ -4,6 +4,7 @@ Here stands what a notebook uses. `report.run` runs the notebooks of a project a
 pages; it is imported where that is asked for, since its tool chain takes seconds to load.
 """
 
+from cjkit.report.explore import explore
 from cjkit.report.show import headline, show
 
-__all__ = ["headline", "show"]
+__all__ = ["explore", "headline", "show"]

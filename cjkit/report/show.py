@@ -62,7 +62,7 @@ def show(
     from IPython.display import display
 
     masked = mask(result)
-    name, key = _name(result), f"r{next(_numbers)}"
+    name, key = _name(result), new_key()
     for place, language in enumerate(_shown_languages()):
         html = _render(result, masked, language, key, table, picture, title)
         finding = _finding(masked, language)
@@ -218,6 +218,15 @@ def style() -> str:
 
 def _no_formula(value: Any) -> Any:
     return f"'{value}" if isinstance(value, str) and value[:1] in set("=+-@\t\r") else value
+
+
+def new_key() -> str:
+    """Return an id for the section of a result that no other section of the page has.
+
+    JupyterLab holds all open notebooks in one page, so that there it names the kernel too.
+    """
+    number = next(_numbers)
+    return f"r{number}" if _is_report() else f"r{os.getpid()}-{number}"
 
 
 def _is_report() -> bool:
