@@ -19,7 +19,7 @@ from cjkit.synthetic import make_sample
 
 ROOT = Path(cjkit.__file__).parent.parent
 CUSTOMERS = 300
-PRACTICE = {"exercise", "solution", "interactive"}
+PRACTICE = {"exercise", "solution"}
 
 
 @dataclass(frozen=True)
@@ -79,27 +79,29 @@ def shared_company(factory: pytest.TempPathFactory) -> Company:
         return Company(folder) if (folder / "said.log").exists() else make_company(folder)
 
 
-def shown_results(company: Company) -> dict[str, list[tuple[Any, bool]]]:
-    """Run the cells of all notebooks here, and return the exact results that each one shows.
+def run_notebook(
+    name: str, project: Path, *, explorers: bool = False
+) -> tuple[dict[str, Any], list[tuple[Any, bool]]]:
+    """Run a notebook's cells here, and return their variables and the exact results they show.
 
-    As pairs of a result and whether its table is shown, by notebook, in the order of the page.
+    As pairs of a result and whether its table is shown, in the order of the page.
     """
-    shown: dict[str, list[tuple[Any, bool]]] = {}
-    displays = cjkit.show, cjkit.headline
-    try:
-        cjkit.headline = lambda *given, **named: None
-        for path in sorted((ROOT / "notebooks").glob("[0-9]*.ipynb")):
-            if not (company.report / "en" / f"{path.stem}.html").exists():
-                continue
-            own = shown.setdefault(path.stem, [])
-            cjkit.show = lambda result, table=True, own=own, **named: own.append((result, table))
-            scope: dict[str, Any] = {}
-            for cell in nbformat.read(path, as_version=4).cells:
-                tags = set(cell.metadata.get("tags", []))
-                if cell.cell_type == "code" and not tags & PRACTICE:
-                    exec(compile(cell.source, path.stem, "exec"), scope)
-                if "parameters" in tags:
-                    scope["project"] = str(company.project)
-    finally:
-        cjkit.show, cjkit.headline = displays
-    return shown
+    left_out = PRACTICE if explorers else {*PRACTICE, "interactive"}
+    scope: dict[str, Any] = {}
+    shown: list[tuple[Any, bool]] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cjkit, "headline", lambda *given, **named: None)
+        patch.setattr(cjkit, "show", lambda result, table=True, **_: shown.append((result, table)))
+        for cell in nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4).cells:
+            tags = set(cell.metadata.get("tags", []))
+            if cell.cell_type == "code" and not tags & left_out:
+                exec(compile(cell.source, name, "exec"), scope)
+            if "parameters" in tags:
+                scope["project"] = str(project)
+    return scope, shown
+
+
+def shown_results(company: Company) -> dict[str, list[tuple[Any, bool]]]:
+    """Return what the notebooks of the company's report show, by notebook."""
+    pages = sorted(company.report.glob("en/[0-9]*.html"))
+    return {page.stem: run_notebook(page.stem, company.project)[1] for page in pages}
