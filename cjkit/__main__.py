@@ -13,7 +13,16 @@ from types import FrameType
 
 from cjkit.checks import CjkitError
 from cjkit.cleansing import prepare
-from cjkit.commands import WIDTH, add_project, mapping, people, quarantine, read_given, say
+from cjkit.commands import (
+    WIDTH,
+    activation,
+    add_project,
+    mapping,
+    people,
+    quarantine,
+    read_given,
+    say,
+)
 from cjkit.labels import LANGUAGES, format_number
 
 ABOUT = """\
@@ -178,6 +187,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     mapping.add_commands(commands)
     quarantine.add_commands(commands)
+    activation.add_commands(commands, _add_as_of)
     people.add_commands(commands)
     return parser
 
@@ -253,16 +263,19 @@ def _prepare(given: argparse.Namespace) -> int:
 
 
 def _check(given: argparse.Namespace) -> int:
+    from cjkit.activation import check_activations
     from cjkit.report.check import check_project
 
-    checked = check_project(read_given(given))
+    project = read_given(given)
+    checked = check_project(project)
     for line in checked.lines:
         print(line)
     for warning in checked.warnings:
         say(f"warning: {warning}")
-    for fault in checked.faults:
+    faults = (*checked.faults, *check_activations(project))
+    for fault in faults:
         say(f"cjkit: {fault}")
-    return 1 if checked.faults else 0
+    return 1 if faults else 0
 
 
 def _runs(given: argparse.Namespace) -> int:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from cjkit import identity
 from cjkit.checks import CjkitError
+from cjkit.cleansing.assigned import count_assignments, erase_assignments
 from cjkit.cleansing.corrections import keep_corrections, read_corrections
 from cjkit.cleansing.recognising import recogniser
 from cjkit.cleansing.state import PARTIAL
@@ -38,7 +39,8 @@ class Traces:
         All their keys.
     counts : mapping from place to int
         How much there is of them: `vault ids`, `vault details`, `vault records`, `landed <table>`
-        (rows), `prepared logs` and `remembered ids`; without a vault `corrected records`.
+        (rows), `prepared logs`, `remembered ids` and `assignments` of activations; without a vault
+        `corrected records`.
     files : tuple of str
         Input files, as the project's folder sees them, that have rows of theirs.
     """
@@ -110,6 +112,7 @@ def finish_erasing(project: Project, engine: DuckDB, vault: Vault | None) -> boo
     for log in _logs_with(engine, state, keys):
         shutil.rmtree(log.rename(log.with_name(PARTIAL + log.name)))
     identity.erase_anchors(engine, state / "identity", keys)
+    erase_assignments(engine, state, keys)
     found = landed.find_people(project, engine, keys)
     if vault is None:
         _erase_plain_corrections(project, keys, found)
@@ -137,6 +140,7 @@ def find_traces(
     counts = {f"landed {table}": rows for table, rows in sorted(found.rows.items())}
     counts["prepared logs"] = sum(1 for _ in _logs_with(engine, state, person_keys))
     counts["remembered ids"] = identity.count_anchors(engine, state / "identity", person_keys)
+    counts["assignments"] = count_assignments(engine, state, person_keys)
     if vault is None:
         theirs = corrections_of(project, person_keys, found)
         counts["corrected records"] = sum(map(len, theirs.values()))

@@ -13,11 +13,12 @@ import pandas as pd
 
 from cjkit import labels, privacy
 from cjkit.checks import CjkitError, nearest
+from cjkit.cleansing.assigned import assigned_sql
 from cjkit.cleansing.findings import Quality, list_examples, read_quality
 from cjkit.cleansing.gate import Prepared, parse_as_of, prepare, read_prepared
 from cjkit.cleansing.results import QuarantineExamples
 from cjkit.engine import DuckDB, Table, text
-from cjkit.events import CONTRACT, Period
+from cjkit.events import CONTRACT, Period, local_midnight_us
 from cjkit.identity import Explanation, explain_customer, followed
 from cjkit.project import Project, read_project
 
@@ -219,12 +220,26 @@ def open_log(
     paths |= {path.stem: path for path in sorted((prepared.folder / _SAVED).glob("*.parquet"))}
     for name, path in paths.items():
         engine.view(name, _read(path))
+    _add_assignments(engine, read, prepared)
     labels.set_names(read.names)
     labels.set_languages(read.project.languages)
     labels.set_currency(read.project.currency)
     privacy.set_min_cell(read.privacy.min_cell)
     period, previous = read.periods(prepared.as_of)
     return Log(read, engine, prepared, prepared.as_of, period, previous)
+
+
+def _add_assignments(engine: DuckDB, project: Project, prepared: Prepared) -> None:
+    """Let the log's assignments hold those of activations too, up to its end, of its people."""
+    until = local_midnight_us(prepared.as_of, project.project.time_zone)
+    engine.view(
+        "assignments",
+        f"""{_read(prepared.folder / "assignments.parquet")} union all by name
+            select customer_id, experiment, arm, make_timestamp(assigned_us) as assigned_at,
+                assigned_us, 'activation' as source
+            from ({assigned_sql(project.state_folder, prepared.folder)}) as assigned
+            where assigned_us < {until} and customer_id in (select customer_id from customers)""",
+    )
 
 
 def _share(project: Project, *, jobs: int) -> tuple[int | None, str | None]:

@@ -15,7 +15,8 @@ FORGET = """\
 Remove people from the vault, what has landed, prepared logs, saved tables, quarantine, and the ids
 that are remembered. Keyed hashes stay, so that the next import does not bring them back. What there
 is of them is listed and asked about first. The next prepare or report makes the log anew.
-Published reports and exports are never touched: those that may still hold them are listed.
+Published reports, exports and files for other systems are never touched: those that may still hold
+them are listed.
 """
 FORGET_EXAMPLES = """\
 examples:
@@ -89,7 +90,7 @@ def _forget(given: argparse.Namespace) -> int:
         print(f"{customer} was forgotten before: nothing is held")
     for place, found in plan.traces.counts.items() if plan.traces.person_keys else ():
         print(f"{place:<{WIDTH}}{format_number(found, 'en'):>10}")
-    if outside := [*plan.outside, *_published(project, given.output)]:
+    if outside := [*plan.outside, *_published(project, given.output), *_activated(project)]:
         print("not touched, and may still hold them:")
     for path in outside:
         print(f"  {path}")
@@ -108,6 +109,13 @@ def _published(project: Project, output: str | None) -> list[str]:
 
     home = report_home(project, output)
     return [str(home / run["run"]) for run in read_runs(home)]
+
+
+def _activated(project: Project) -> list[str]:
+    """Return where files for other systems hold people."""
+    from cjkit.activation import find_files
+
+    return find_files(project)
 
 
 def _ask(question: str) -> None:

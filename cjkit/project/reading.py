@@ -14,8 +14,10 @@ from typing import Any, get_args
 from cjkit.checks import CjkitError, Declared, nearest, read_declared
 from cjkit.events import CONTRACT, PURCHASE, RETURN, Period, find_periods
 from cjkit.labels import LANGUAGES, Language
+from cjkit.project.activation import ActivatingSection, Activation
 from cjkit.project.gate import Dimension, LinkingSection, Namespace, QualitySection
 from cjkit.project.sections import (
+    BESIDE,
     SECTIONS,
     TABLES,
     CompanySection,
@@ -51,7 +53,8 @@ class Project:
 
     `path` is the file, `text` what it says (for fingerprints), `names` the display names: kind,
     then value, then language. `funnel` is None where the file has no such section; `identity` holds
-    the namespaces of that section, and `linking` its other settings.
+    the namespaces of that section, and `linking` its other settings; `activation` the targets of
+    that section, and `activating` its other settings.
     """
 
     path: Path
@@ -77,6 +80,8 @@ class Project:
     linking: LinkingSection
     events: Mapping[str, EventPlace]
     touchpoints: Mapping[str, Touchpoint]
+    activating: ActivatingSection
+    activation: Mapping[str, Activation] = field(default_factory=dict)
     segments: Mapping[str, DeclaredSegment] = field(default_factory=dict)
     personas: Mapping[str, Persona] = field(default_factory=dict)
     funnel: FunnelSection | None = None
@@ -161,8 +166,10 @@ def read_project(path: str | Path) -> Project:
     path = Path(path)
     declared, written = _read_toml(path)
     faults = _unknown_sections(declared)
-    declared, linking = _part_identity(declared)
-    values: dict[str, Any] = {"linking": _take(LinkingSection, linking, "identity", faults)}
+    values: dict[str, Any] = {}
+    for name, (settings, model) in BESIDE.items():
+        declared, own = _part(declared, name, model)
+        values[settings] = _take(model, own, name, faults)
     for name, model in SECTIONS.items():
         is_missing = name in MANDATORY and name not in declared  # said already
         values[name] = None if is_missing else _take(model, declared.get(name, {}), name, faults)
@@ -206,14 +213,16 @@ def _read_toml(path: Path) -> tuple[dict[str, Any], str]:
         raise CjkitError(f"{str(path)!r} is not valid TOML: {error}.") from error
 
 
-def _part_identity(declared: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the file with nothing but namespaces in [identity], and what else stood there."""
-    identity = declared.get("identity", {})
-    if not isinstance(identity, dict):
+def _part(
+    declared: dict[str, Any], name: str, settings: type[Declared]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the file with nothing but named tables in a section, and what else stood there."""
+    section = declared.get(name, {})
+    if not isinstance(section, dict):
         return declared, {}
-    own = {name: identity[name] for name in LinkingSection.model_fields if name in identity}
-    namespaces = {name: entry for name, entry in identity.items() if name not in own}
-    return {**declared, "identity": namespaces} if own else declared, own
+    own = {key: section[key] for key in settings.model_fields if key in section}
+    named = {key: entry for key, entry in section.items() if key not in own}
+    return {**declared, name: named} if own else declared, own
 
 
 def _unknown_sections(declared: Mapping[str, Any]) -> list[str]:
@@ -315,6 +324,14 @@ def _contradictions(values: Mapping[str, Any]) -> list[str]:
         check_words(f"personas.{name}.name", persona.name)
         if persona.story:
             check_words(f"personas.{name}.story", persona.story)
+    quiets = {"activation": values["activating"] and values["activating"].quiet}
+    for name, activation in values["activation"].items():
+        quiets[f"activation.{name}"] = activation.quiet
+        for event in activation.events:
+            check(f"activation.{name}.events", event, known_events, "event")
+    for place, quiet in quiets.items():
+        for event in quiet.events if quiet else ():
+            check(f"{place}.quiet.events", event, known_events, "event")
     for name, source in values["sources"].items():
         check(f"sources.{name}.customers", source.customers, values["sources"], "source")
     if values["report"]:

@@ -13,8 +13,9 @@ from pydantic import Field, field_validator, model_validator
 from cjkit.checks import Declared, microseconds
 from cjkit.events import PURCHASE, STAGES
 from cjkit.labels import LANGUAGES, Language
+from cjkit.project.activation import ActivatingSection, Activation
 from cjkit.project.conditions import Claim
-from cjkit.project.gate import Namespace, QualitySection, Words
+from cjkit.project.gate import LinkingSection, Namespace, QualitySection, Words
 from cjkit.project.steps import AnyStep, IntendedStep
 
 
@@ -328,4 +329,10 @@ TABLES: dict[str, type[Declared]] = {
     "touchpoints": Touchpoint,
     "segments": DeclaredSegment,
     "personas": Persona,
+    "activation": Activation,
 }
+BESIDE: dict[str, tuple[str, type[Declared]]] = {
+    "identity": ("linking", LinkingSection),
+    "activation": ("activating", ActivatingSection),
+}
+"""Of tables that hold settings of their own too: how a project calls these, and what they are."""

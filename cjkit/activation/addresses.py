@@ -1,0 +1,115 @@
+"""Ids and private fields of people, out of the vault: in batches, and into the engine's memory."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+import pandas as pd
+
+from cjkit.activation.plan import CUSTOMER_ID
+from cjkit.engine import DuckDB, column, text
+from cjkit.privacy import Vault
+
+_BATCH = 50_000
+
+
+def find_ids(
+    engine: DuckDB, name: str, folder: Path, vault: Vault | None, namespace: str, who: str
+) -> None:
+    """Make a table called `name` of the id of each customer: `customer_id`, `person_key`, `value`.
+
+    Of several ids in one namespace that which was first seen last is the person's: an address that
+    came later is more likely to be in use. Who has none is not in the table.
+
+    Parameters
+    ----------
+    engine : DuckDB
+    name : str
+    folder : Path
+        The prepared log.
+    vault : Vault or None
+        None where ids are plain: then keys hold them.
+    namespace : str
+        Of [identity], strong; or `customer_id`.
+    who : str
+        SQL of the customers, one column `customer_id`.
+    """
+    keys = engine.materialize(f"{name} keys", _keys_sql(folder, namespace, who))
+    if namespace == CUSTOMER_ID:
+        engine.materialize(name, f"select *, customer_id as value from {keys}")
+    elif vault is None:
+        start = len(namespace) + 2
+        engine.materialize(name, f"select *, substr(person_key, {start}) as value from {keys}")
+    else:
+        engine.write_table(name, _unsealed(engine, str(keys), vault))
+    engine.run(f"drop table {keys}")
+
+
+def find_private(
+    engine: DuckDB, name: str, folder: Path, vault: Vault, fields: Collection[str], who: str
+) -> None:
+    """Make a table called `name` of private fields: `customer_id`, and a column for each of them.
+
+    Of several records of a person the last that was read and has the field counts.
+    """
+    keys = engine.materialize(
+        f"{name} keys",
+        f"""select customer_id, person_key from ({_owned_sql(folder)}) as owned
+            where owners = 1 and customer_id in ({who})""",
+    )
+    details = engine.write_table(f"{name} details", _details(engine, str(keys), vault, fields))
+    latest = ", ".join(
+        f"arg_max({column(field)}, place) filter ({column(field)} is not null) as {column(field)}"
+        for field in fields
+    )
+    engine.materialize(
+        name,
+        f"""select customer_id, {latest} from {details} join {keys} using (person_key)
+            group by customer_id""",
+    )
+    for table in (keys, details):
+        engine.run(f"drop table {table}")
+
+
+def _owned_sql(folder: Path) -> str:
+    """Write the SQL of the keys of people; a key of a device may have been two people's."""
+    return f"""select customer_id, person_key, count(*) over (partition by person_key) as owners
+        from read_parquet({text(str(folder / "people.parquet"))})"""
+
+
+def _keys_sql(folder: Path, namespace: str, who: str) -> str:
+    """Write the SQL of one key for each customer: `customer_id`, `person_key`."""
+    anchors = text(str(folder / "anchors.parquet"))
+    is_own = "true"
+    newest = "owners, person_key"
+    if namespace != CUSTOMER_ID:
+        is_own = f"starts_with(person_key, {text(namespace + ':')})"
+        newest = "owners, first_us desc nulls last, person_key"
+    return f"""
+        select customer_id, person_key from ({_owned_sql(folder)}) as owned
+        left join (select anchor, min(first_us) as first_us from read_parquet({anchors})
+            group by anchor) as seen on anchor = person_key
+        where {is_own} and customer_id in ({who})
+        qualify row_number() over (partition by customer_id order by {newest}) = 1"""
+
+
+def _unsealed(engine: DuckDB, keys: str, vault: Vault) -> Iterator[pd.DataFrame]:
+    columns = ["customer_id", "person_key", "value"]
+    yield pd.DataFrame(columns=columns, dtype="str")
+    for frame in engine.batches(f"select customer_id, person_key from {keys}", _BATCH):
+        for ids in vault.ids(of=frame["person_key"].tolist()):
+            yield frame.merge(ids, on="person_key")[columns]
+
+
+def _details(
+    engine: DuckDB, keys: str, vault: Vault, fields: Collection[str]
+) -> Iterator[pd.DataFrame]:
+    columns = ["person_key", *fields]
+    yield pd.DataFrame(columns=columns, dtype="str").assign(place=pd.Series(dtype="int64"))
+    place = 0
+    for frame in engine.batches(f"select person_key from {keys} order by customer_id", _BATCH):
+        for found in vault.details(of=frame["person_key"].tolist()):
+            held = found.reindex(columns=columns).astype("str").where(found.notna(), None)
+            yield held.assign(place=range(place, place + len(held)))
+            place += len(held)
