@@ -10,6 +10,8 @@ CUSTOMERS ?= 20000
 NBVAL := $(BIN)/python -m pytest -o addopts= -o filterwarnings= --nbval-lax --nbval-current-env \
 	--nbval-cell-timeout=300 -q -n 2 --dist loadscope
 JOBS ?= 2
+# The part of JupyterLab that asks the network for news and updates.
+NEWS := @jupyterlab/apputils-extension:announcements
 export CJKIT_REAL_DATA ?= $(abspath ../shared/data)
 export PYTHONUTF8 := 1
 
@@ -26,6 +28,7 @@ setup: .venv/ready  ## Make the virtual environment with every package pinned
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@$(BIN)/jupyter labextension disable $(NEWS) 2>/dev/null
 	@touch $@
 
 # A sample of an older version would lack what today's notebooks read.
@@ -40,8 +43,7 @@ report: $(SAMPLE)/exports/.complete  ## Run all notebooks on the sample company 
 	@$(BIN)/python -m cjkit report $(SAMPLE)/journey.toml --jobs $(JOBS)
 
 lab: $(SAMPLE)/exports/.complete  ## Open the notebooks in JupyterLab
-	@$(BIN)/jupyter lab --notebook-dir=. --LabApp.news_url=None \
-		--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate notebooks
+	@$(BIN)/jupyter lab --notebook-dir=. notebooks
 
 lint: .venv/ready
 	@echo "lint: ruff"; $(BIN)/ruff check . && $(BIN)/ruff format --check --quiet .

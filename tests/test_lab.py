@@ -15,6 +15,7 @@ CHROMIUM = Path("/usr/bin/chromium")
 OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 MINUTE = 60_000
 NOTEBOOKS = sorted(path.stem for path in ROOT.glob("notebooks/*.ipynb"))
+NO_NEWS = '{"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": true}}'
 SHORT = {"03_funnel", "06_journey_map"}
 
 pytestmark = [
@@ -50,12 +51,13 @@ def lab(tmp_path_factory):
     (folder / "data" / "sample").symlink_to(shared_company(tmp_path_factory).folder)
     own = {name: str(folder / name.lower()) for name in ("JUPYTER_CONFIG_DIR", "IPYTHONDIR")}
     own |= {"JUPYTER_RUNTIME_DIR": str(folder / "runtime"), "JUPYTER_DATA_DIR": str(folder / "own")}
+    (folder / "jupyter_config_dir" / "labconfig").mkdir(parents=True)
+    (folder / "jupyter_config_dir" / "labconfig" / "page_config.json").write_text(NO_NEWS)
     server = subprocess.Popen(
         [
             *(sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root"),
             *("--expose-app-in-browser", "--ServerApp.port=0", "--IdentityProvider.token="),
-            *("--LabApp.news_url=None", f"--ServerApp.root_dir={folder}"),
-            "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+            f"--ServerApp.root_dir={folder}",
         ],
         env={**os.environ, **own, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
         cwd=folder,
@@ -120,5 +122,6 @@ def test_a_notebook_runs_and_its_explorer_answers(lab, name):
     ids = tab.evaluate(IDS)
     assert len(ids) == len(set(ids))
     tab.evaluate(END)
-    assert tab.locator(".jp-Dialog").count() == 0
+    assert tab.locator(".jp-Dialog, .jp-toast").count() == 0
     assert [url for url in asked if not url.startswith((address, "data:", "blob:"))] == []
+    assert [url for url in asked if "/api/news" in url or "/api/update" in url] == []

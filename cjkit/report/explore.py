@@ -106,6 +106,8 @@ def _control(name: str, choice: Any) -> Any:
             f"{name}={choice!r} can be no control: give a list of values, (least, most, step), or "
             "a widget."
         )
+    if getattr(control, "index", 0) is None and control.options:
+        control.index = 0  # where the first value is None, no value was chosen
     control.description = control.description or name
     control.style.description_width = "initial"
     return control
