@@ -16,6 +16,9 @@ from pydantic_core import ErrorDetails
 
 D = TypeVar("D", bound="Declared")
 
+SECRET = "secret"
+"""The type of a fault (`PydanticCustomError`) whose message does not repeat what was given."""
+
 
 class CjkitError(ValueError):
     """Base class of every error that cjkit raises on purpose."""
@@ -152,6 +155,8 @@ def _fault(model: type[Declared], found: ErrorDetails, place: str) -> str:
         near = nearest(str(path[-1]), allowed)
         hint = f" Did you mean {near!r}?" if near else ""
         return f"{where} is not known.{hint} Known: {', '.join(map(repr, allowed))}."
+    if found["type"] == SECRET:
+        return f"{where}: {found['msg']}."
     given = repr(found["input"])
     shown = given if len(given) <= 60 else given[:57] + "..."
     if found["type"] == "literal_error":

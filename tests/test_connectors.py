@@ -16,6 +16,8 @@ def rows():
     cells = [line.strip("| ").split(" | ") for line in lines if line.startswith("| ")][1:]
     for _, direction, named, files, tested in cells:
         assert direction == "in"
+        if "table" in files:  # any mapping reads it: tests/test_sources_databases.py
+            continue
         yield re.findall("`(.+?)`", named), files.split(", "), tested
 
 

@@ -29,7 +29,7 @@ def read_corrections(project: Project, vault: Vault | None) -> Kept:
     kept: Kept = {}
     for source, paths in project.input_files().items():
         for path in paths:
-            place = (source, shown_name(path, project.folder))
+            place = (source, shown_name(path, project))
             if vault is None:
                 found = plain.get(kept_as(*place), {})
             else:

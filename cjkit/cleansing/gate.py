@@ -127,6 +127,7 @@ def prepare(project: str | Path | Project, *, as_of: str | datetime.date | None 
             raise CjkitError(f"The log cannot be prepared in {state}: {error}") from error
         finally:
             engine.close()
+            sources.forget_tables(project)
         prepared = read_prepared(folder, is_new=is_new)
         if is_new:
             audit.record(project, "prepare", data=mark, parameters={"as_of": str(prepared.as_of)})

@@ -11,6 +11,7 @@ What is kept where
 `vault.sqlite`        What identifies people: ids of strong namespaces, what mappings name
                       [private], and raw records that the gate set aside. Each value encrypted.
 `landed/`             The rows of each input file. People are keyed hashes in them.
+`fetched/`            Tables of databases in clear, while a log is prepared; removed when it ends.
 `prepared/`           The cleansed log, tables that notebooks saved, and the quarantine, which holds
                       the place of a record, its fault, and no value of it. The last three stay.
 `identity/`           Which keyed hashes got which customer_id, so that ids stay as they are.

@@ -97,6 +97,11 @@ class Project:
         """The folder in which this project keeps its state."""
         return self.folder / self.state.dir / self.project.id
 
+    @property
+    def fetched_folder(self) -> Path:
+        """The folder in which tables of databases lie while they are landed."""
+        return self.state_folder / "fetched"
+
     def periods(self, as_of: datetime.date) -> tuple[Period, Period]:
         """Return the period that ends at `as_of`, and the one that it is compared with."""
         return find_periods(
@@ -109,6 +114,8 @@ class Project:
     def input_files(self) -> dict[str, list[Path]]:
         """Return the files of each source, sorted by name, or say which are not there.
 
+        A table of a database is one, which is there once it is fetched.
+
         Raises
         ------
         CjkitError
@@ -119,6 +126,14 @@ class Project:
         faults: list[str] = []
         for name, source in self.sources.items():
             files: set[Path] = set()
+            if source.variable is not None:
+                if source.variable not in os.environ:
+                    faults.append(
+                        f"sources.{name}.url: the environment variable {source.variable} is not "
+                        "set; it holds the URL of a database."
+                    )
+                found[name] = [self.fetched_folder / source.place(name)]
+                continue
             for pattern in source.files:
                 try:
                     files |= self._matches(pattern)

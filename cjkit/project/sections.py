@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import datetime
+import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from babel.numbers import list_currencies
 from pydantic import Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
-from cjkit.checks import Declared, microseconds
+from cjkit.checks import SECRET, Declared, microseconds
 from cjkit.events import PURCHASE, STAGES
 from cjkit.labels import LANGUAGES, Language
 from cjkit.project.activation import ActivatingSection, Activation
 from cjkit.project.conditions import Claim
 from cjkit.project.gate import LinkingSection, Namespace, QualitySection, Words
 from cjkit.project.steps import AnyStep, IntendedStep
+
+_VARIABLE = r"\$\{(\w+)\}"
+"""An environment variable, as a project file names it."""
 
 
 class ProjectSection(Declared):
@@ -137,7 +143,7 @@ class EngineSection(Declared):
 
 
 class Source(Declared):
-    """`[sources.<name>]`: files, and the mapping that says what they mean.
+    """`[sources.<name>]`: files or a table, and the mapping that says what they mean.
 
     `mapping` is the name of a shipped mapping, a path beginning with `./`, or the mapping itself.
     `shift` moves a clock that is known to be wrong ("9h", "-9h"): of the whole source, or of files
@@ -146,15 +152,54 @@ class Source(Declared):
     records change, so that of all with one key the latest counts. `customers` names the source
     whose customer records must know everybody in this one. A file that was read before and is gone
     is an error; `retention = "forget"` says that files go in time, and their rows with them.
+
+    In place of `files` may stand `url = "${SHOP_DB}"`: the environment variable that holds the URL
+    of a database, which is never written here; and either its `table` ("orders", "crm.contacts") or
+    a `query`. It is read whole each time. Where `updated` names a column that changes with every
+    row, it is read only when the number of rows or the latest of that column is another.
     """
 
-    files: tuple[str, ...] = Field(min_length=1)
+    files: tuple[str, ...] = Field((), min_length=1)
+    url: str | None = None
+    table: str | None = Field(None, pattern=r"^[^/]+$")
+    query: str | None = None
+    updated: str | None = None
     mapping: str | Mapping[str, Any]
     required: bool = True
     shift: str | Mapping[str, str] | None = None
     duplicates: Literal["set_aside", "keep", "latest"] = "set_aside"
     customers: str | None = None
     retention: Literal["keep_files", "forget"] = "keep_files"
+
+    @field_validator("url")
+    @classmethod
+    def _is_variable(cls, given: str | None) -> str | None:
+        if given is not None and not re.fullmatch(_VARIABLE, given):
+            raise PydanticCustomError(
+                SECRET,
+                "name the environment variable that holds the URL, such as '${SHOP_DB}': what "
+                "opens a database does not belong in a file",
+            )
+        return given
+
+    @model_validator(mode="after")
+    def _is_file_or_table(self) -> Source:
+        if (self.url is None) == (not self.files):
+            raise ValueError("name its files, or the url of a database: one of them")
+        if self.url is not None and (self.table is None) == (self.query is None):
+            raise ValueError("name a table of the database, or write a query: one of them")
+        if self.url is None and (self.table or self.query or self.updated):
+            raise ValueError("table, query and updated go with the url of a database")
+        return self
+
+    @property
+    def variable(self) -> str | None:
+        """The environment variable that holds the URL of its database."""
+        return self.url[2:-1] if self.url else None
+
+    def place(self, name: str) -> Path:
+        """Return what the table of the source called `name` is called, below its database."""
+        return Path(str(self.variable), self.table or f"query {name}")
 
     @field_validator("shift")
     @classmethod

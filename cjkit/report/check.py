@@ -68,9 +68,12 @@ def check_project(project: Project) -> Checked:
         attempt(plan_notebooks)
     lines = []
     for name, paths in files.items():
+        system = mappings[name].system if name in mappings else "no valid mapping"
+        if (declared := project.sources[name]).url is not None:
+            lines.append(f"{name:<20} {declared.place(name).as_posix():<23}  {system}")
+            continue
         size = format_number(sum(path.stat().st_size for path in paths) / 1e6, "en", digits=1)
         count = counted(len(paths), "file")
-        system = mappings[name].system if name in mappings else "no valid mapping"
         lines.append(f"{name:<20} {count:>9} {size:>10} MB  {system}")
     lines += [f"notebook {name}" for name in notebooks]
     lines += [f"left out {name}" for name in project.report.cannot]

@@ -185,6 +185,29 @@ filters and rows come after those of the other. In journey.toml::
     like = "qualtrics"
     file.names.nps = ["Q5"]                 # which question is the recommendation
 
+Tables of databases
+-------------------
+A mapping reads a table as it reads a file; what [file] says of how a file is written means nothing
+then. In journey.toml::
+
+    [sources.orders]
+    url = "${SHOP_DB}"                      # the environment variable that holds the URL
+    table = "public.orders"                 # or query = "select ..."
+    updated = "updated_at"                  # where the table has such a column
+    mapping = "./orders.toml"
+
+The URL is `postgresql://USER:PASSWORD@HOST/DATABASE`, `mysql://...`, or that of any database for
+which a SQLAlchemy dialect is installed; it is never shown. All columns are read, and values become
+the texts that a CSV export would hold: an instant (`timestamptz`, MySQL's `timestamp`) says its
+zone, other times are in `file.time_zone`; decimals keep their digits; booleans are `true` and
+`false` (1 and 0 in MySQL); JSON, arrays and structures are JSON, into which dots lead; bytes are
+hexadecimal digits. Records are numbered in the order of the primary key, and where there is none,
+or a query, in that of their columns from left to right, as texts.
+
+The table is read whole, row after row, whenever the log is prepared, and landed again when any row
+changed: what was deleted there leaves the log. With `updated` it is only asked how many rows it has
+and what is the latest there, and read when one of them is another: every change must change one.
+
 [lookup.<name>]: columns of another source
 ------------------------------------------
 `source = "offers"`, `key = "id"` (there), `on = "offer_id"` (here): the columns of the first record
@@ -193,6 +216,7 @@ there with this key can be named as `<name>.<column>`. A source that is only loo
 """
 
 from cjkit.sources.checking import read_mapping, shipped_mappings
+from cjkit.sources.databases import forget_tables
 from cjkit.sources.describing import FileLook, describe
 from cjkit.sources.landing import Landed, event_places, land, read_mappings
 from cjkit.sources.ledgers import Ledger
@@ -210,6 +234,7 @@ __all__ = [
     "comparable",
     "describe",
     "event_places",
+    "forget_tables",
     "land",
     "propose",
     "read_mapping",

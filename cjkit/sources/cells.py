@@ -64,7 +64,9 @@ def open_csv(
     fields = [f"concat_ws({SEPARATOR}, {', '.join(cells)}) as record_text"]
     for number, place in enumerate(places, 1):
         value = place.value(f"c{place.number}") if place else "null::varchar"
-        fields.append(f"{without_nulls(value, rule.nulls)} as f{number}")
+        # The engine reads empty cells as missing; what is inside JSON may still be empty.
+        nulls = ("", *rule.nulls) if place and place.inner else rule.nulls
+        fields.append(f"{without_nulls(value, nulls)} as f{number}")
     taken = {place.number for place in places if place}
     unmapped = tuple(
         name.strip() for number, name in enumerate(names, 1) if number not in taken and name.strip()

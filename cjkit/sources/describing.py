@@ -5,12 +5,15 @@ from __future__ import annotations
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from cjkit.checks import CjkitError
 from cjkit.engine import DuckDB
 from cjkit.project import Project
+from cjkit.sources.databases import DatabaseTable
 from cjkit.sources.files import Format
 from cjkit.sources.landing import read_mappings, shown_name
+from cjkit.sources.mapping import SourceMapping
 from cjkit.sources.reading import format_of, open_file
 
 
@@ -24,8 +27,8 @@ class FileLook:
         The source's name, and the file as seen from the project's folder.
     system : str
         What it comes from, in the words of the mapping.
-    size : int
-        Bytes.
+    size : int or None
+        Bytes; None of a table of a database.
     format : str or None
         How it would be read; None where nothing says so.
     unmapped : tuple of str
@@ -37,14 +40,16 @@ class FileLook:
     source: str
     file: str
     system: str
-    size: int
-    format: Format | None
+    size: int | None
+    format: Format | Literal["table"] | None
     unmapped: tuple[str, ...]
     problems: tuple[str, ...]
 
 
 def describe(project: Project) -> tuple[FileLook, ...]:
     """Look at the head of every input file; their texts are looked through for wrong bytes.
+
+    Of tables of databases the names of the columns are asked for.
 
     Raises
     ------
@@ -62,24 +67,24 @@ def describe(project: Project) -> tuple[FileLook, ...]:
         for source, paths in project.input_files().items():
             mapping = mappings[source]
             for path in paths:
-                form: Format | None = None
+                form: Format | Literal["table"] | None = None
+                declared = project.sources[source]
                 unmapped: tuple[str, ...] = ()
                 problems: tuple[str, ...] = ()
                 try:
-                    form = format_of(path, mapping.file)
-                    with tempfile.TemporaryDirectory() as room:
-                        reading = open_file(
-                            engine, path, mapping.file, mapping.file_columns, Path(room)
-                        )
-                    unmapped = reading.unmapped
+                    if declared.url is not None:
+                        table = DatabaseTable(source, declared, mapping)
+                        form, unmapped = "table", table.unmapped()
+                    else:
+                        form, unmapped = _look(engine, path, mapping)
                 except CjkitError as error:
                     problems = tuple(str(error).splitlines())
                 found.append(
                     FileLook(
                         source=source,
-                        file=shown_name(path, project.folder),
+                        file=shown_name(path, project),
                         system=mapping.system,
-                        size=path.stat().st_size,
+                        size=path.stat().st_size if declared.url is None else None,
                         format=form,
                         unmapped=unmapped,
                         problems=problems,
@@ -88,3 +93,10 @@ def describe(project: Project) -> tuple[FileLook, ...]:
     finally:
         engine.close()
     return tuple(found)
+
+
+def _look(engine: DuckDB, path: Path, mapping: SourceMapping) -> tuple[Format, tuple[str, ...]]:
+    form = format_of(path, mapping.file)
+    with tempfile.TemporaryDirectory() as room:
+        reading = open_file(engine, path, mapping.file, mapping.file_columns, Path(room))
+    return form, reading.unmapped

@@ -12,7 +12,7 @@ import os
 import shutil
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +22,13 @@ from cjkit.project import Project
 from cjkit.project.sections import EventPlace
 from cjkit.sources.checking import read_mapping
 from cjkit.sources.correcting import Correction, Corrections, kept_as
+from cjkit.sources.databases import DatabaseTable, forget_tables
 from cjkit.sources.ids import People, Pseudonym, Vault
 from cjkit.sources.ledgers import Ledger
 from cjkit.sources.mapping import SourceMapping
 from cjkit.sources.rows import FileLanding
 
-LANDING_VERSION = 9
+LANDING_VERSION = 10
 """Counts up when landed rows would differ: then all files are landed anew."""
 
 
@@ -76,6 +77,9 @@ def read_mappings(project: Project) -> dict[str, SourceMapping]:
         except CjkitError as error:
             faults.append(str(error))
     for name, mapping in found.items():
+        if project.sources[name].url is not None:
+            form = mapping.file.model_copy(update={"format": "parquet"})
+            found[name] = mapping = replace(mapping, file=form)
         for lookup, rule in mapping.lookups.items():
             if rule.source not in project.sources:
                 place = f"sources.{name}: lookup.{lookup}.source"
@@ -196,11 +200,28 @@ def land(
         erased=frozenset(erased),
     )
     corrected = {
-        (name, path): (corrections or {}).get((name, shown_name(path, project.folder)), {})
+        (name, path): (corrections or {}).get((name, shown_name(path, project)), {})
         for name, paths in files.items()
         for path in paths
     }
-    digests = {place: _digest_of(place[1], corrected[place]) for place in corrected}
+    forget_tables(project)
+    tables = {
+        name: DatabaseTable(name, source, mappings[name])
+        for name, source in project.sources.items()
+        if source.url is not None
+    }
+
+    def fetch(name: str) -> None:
+        for path in files[name] if name in tables else ():
+            if not path.exists():
+                tables[name].fetch(engine, path)
+
+    digests = {}
+    for (name, path), own in corrected.items():
+        version = tables[name].version() if name in tables else None
+        if version is None:
+            fetch(name)
+        digests[name, path] = _digest_of(version or path, own)
     folders, ledgers, made = [], [], 0
     for name, mapping in mappings.items():
         looked_up = [
@@ -211,7 +232,7 @@ def land(
             for rule in mapping.lookups.values()
         ]
         for path in files[name]:
-            shown = shown_name(path, project.folder)
+            shown = shown_name(path, project)
             fingerprint = _digest(
                 [
                     LANDING_VERSION,
@@ -228,6 +249,8 @@ def land(
             folder = root / fingerprint
             is_landed = (folder / "ledger.json").is_file()
             if not (is_landed and (vault is None or vault.has(fingerprint))):
+                for needed in (name, *(rule.source for rule in mapping.lookups.values())):
+                    fetch(needed)
                 with _made_whole(folder) as partial:
                     landing = FileLanding(
                         engine,
@@ -249,10 +272,15 @@ def land(
     return Landed(tuple(folders), tuple(ledgers), made)
 
 
-def shown_name(path: Path, folder: Path) -> str:
-    """Return a file's name as the project's folder sees it; elsewhere, its folder and name."""
-    is_inside = path.is_relative_to(folder)
-    return (path.relative_to(folder) if is_inside else Path(*path.parts[-2:])).as_posix()
+def shown_name(path: Path, project: Project) -> str:
+    """Return a file's name as the project's folder sees it; elsewhere, its folder and name.
+
+    A table of a database is `VARIABLE/table`.
+    """
+    for folder in (project.fetched_folder, project.folder):
+        if path.is_relative_to(folder):
+            return path.relative_to(folder).as_posix()
+    return Path(*path.parts[-2:]).as_posix()
 
 
 def _salt(engine: DuckDB, pseudonym: Pseudonym | None) -> str:
@@ -266,12 +294,16 @@ def _digest(parts: Any) -> str:
     return hashlib.sha256(json.dumps(parts, ensure_ascii=False).encode()).hexdigest()[:32]
 
 
-def _digest_of(path: Path, corrected: Mapping[int, Correction]) -> str:
-    try:
-        with path.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise CjkitError(f"{path} cannot be read: {error.strerror}.") from error
+def _digest_of(version: Path | str, corrected: Mapping[int, Correction]) -> str:
+    """Return what tells a file (or a table, by what is known of it) from any other version."""
+    if isinstance(version, str):
+        found = version
+    else:
+        try:
+            with version.open("rb") as file:
+                found = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise CjkitError(f"{version} cannot be read: {error.strerror}.") from error
     noted = [(number, *astuple(each)) for number, each in sorted(corrected.items())]
     return _digest([found, noted]) if noted else found
 
@@ -315,9 +347,9 @@ def _refuse_vanished(project: Project, files: Mapping[str, Sequence[Path]], root
     for path in sorted(root.glob("*/ledger.json")):
         before = _read_ledger(path.parent)
         source = project.sources.get(before.source)
-        if source is None or source.retention == "forget":
+        if source is None or source.retention == "forget" or source.url is not None:
             continue
-        read = {shown_name(each, project.folder) for each in files[before.source]}
+        read = {shown_name(each, project) for each in files[before.source]}
         if before.file not in read and not (project.folder / before.file).exists():
             faults.append(
                 f"{before.file!r} of source {before.source!r} was read before and is gone: put it "

@@ -12,6 +12,7 @@ import pandas as pd
 from cjkit.checks import CjkitError, unknown_name
 from cjkit.engine import DuckDB, EngineError
 from cjkit.project import Project
+from cjkit.sources.databases import DatabaseTable
 from cjkit.sources.encoding import as_utf8
 from cjkit.sources.landing import read_mappings, shown_name
 from cjkit.sources.reading import format_of, open_file, words_of
@@ -48,7 +49,7 @@ def read_raw(
     mapping = read_mappings(project).get(source)
     if mapping is None:
         raise unknown_name("source", source, list(project.sources), where=str(project.path))
-    paths = {shown_name(path, project.folder): path for path in project.input_files()[source]}
+    paths = {shown_name(path, project): path for path in project.input_files()[source]}
     if file not in paths:
         raise unknown_name("file", file, list(paths), where=f"sources.{source}.files")
     path = paths[file]
@@ -57,6 +58,10 @@ def read_raw(
     try:
         with tempfile.TemporaryDirectory() as name:
             room = Path(name)
+            declared = project.sources[source]
+            if declared.url is not None and not path.exists():
+                path = room / "table"
+                DatabaseTable(source, declared, mapping).fetch(engine, path)
             if format_of(path, mapping.file) == "ndjson":
                 yield from _lines(as_utf8(path, mapping.file, room), set(wanted["record_no"]))
                 return
