@@ -167,7 +167,7 @@ def test_an_interval_stands_beside_its_figure(result):
         ("customers", 12345, "12,345", "12,345"),
         ("step_rate", 0.1234, "12.3%", "12.3%"),
         ("revenue", 1234.0, "¥1,234", "¥1,234"),
-        ("median_us", 172_800_000_000, "2.0 days", "2.0日"),
+        ("median_us", 172_800_000_000, "2 days", "2日"),
         ("p_value", 0.0123, "0.012", "0.012"),
         ("p_value_adjusted", 0.0001, "&lt;0.001", "&lt;0.001"),
         ("first_day", pd.Timestamp("2026-10-31"), "31 Oct 2026", "2026年10月31日"),

@@ -29,6 +29,7 @@ from cjkit.labels import (
     format_duration,
     format_number,
     format_percent,
+    join_sentences,
     label,
 )
 from cjkit.plots.graph import draw_graph
@@ -121,7 +122,7 @@ class StageCycle:
                     stays=format_number(row["stays"], language),
                 )
             )
-        return " ".join(found) if found else label("no_cycle", language)
+        return join_sentences(found, language) or label("no_cycle", language)
 
     def plot(self, *, ax: Axes | None = None, language: Language = "en") -> Axes:
         """Draw the stages as a ring: discs for entries, blue arrows on, red arrows back."""

@@ -120,10 +120,12 @@ def _write_moment(cell: dict[Any, Any], offline: Collection[str], language: Lang
 
 
 def _write_gain(cell: dict[Any, Any], offline: Collection[str], language: Language) -> str:
-    gain = escape(_FIGURES[cell["measure"]](cell["value"], language))
+    gain = _FIGURES[cell["measure"]](cell["value"], language)
+    if cell["measure"] == "gained_people":
+        gain = label("gained_of_people", language, people=gain)
     return (
         f'<div class="cjm-chip cjm-gain" {_title(cell, language)}><b>'
-        f"<i>{cell['rank']}</i> {_item(cell, language)}</b><em>{gain}</em></div>"
+        f"<i>{cell['rank']}</i> {_item(cell, language)}</b><em>{escape(gain)}</em></div>"
     )
 
 

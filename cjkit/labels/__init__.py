@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime
 import math
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
@@ -91,6 +91,11 @@ def label(term: str, language: Language, **values: object) -> str:
     """
     wording = terms().get(term, {}).get(language, term)
     return wording.format(**values) if values else wording
+
+
+def join_sentences(sentences: Iterable[str], language: Language) -> str:
+    """Put sentences one after another: Japanese leaves no space between them."""
+    return {"en": " ", "ja": ""}[language].join(sentences)
 
 
 def display_name(value: object, kind: str, language: Language) -> str:
@@ -231,16 +236,16 @@ def format_duration(microseconds: float | None, language: Language) -> str:
     >>> format_duration(90_000_000, "en")
     '1.5 min'
     >>> format_duration(172_800_000_000, "ja")
-    '2.0日'
+    '2日'
     """
     if _is_missing(microseconds):
         return NO_VALUE
     seconds = float(cast("float", microseconds)) / 1e6
     for unit, size in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
         if seconds >= size:
-            return label(
-                f"in_{unit}", language, number=format_number(seconds / size, language, digits=1)
-            )
+            number = seconds / size
+            written = format_number(number, language, digits=0 if number.is_integer() else 1)
+            return label(f"in_{unit}", language, number=written)
     return label("in_seconds", language, number=format_number(seconds, language))
 
 

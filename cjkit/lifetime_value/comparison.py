@@ -51,8 +51,8 @@ class Comparison:
         if known.empty:
             return label("nothing_here", language)
         figures: dict[str, object] = {}
-        for place, row in (("first", known.iloc[0]), ("last", known.iloc[-1])):
-            figures[place] = row[self.group]
+        for place, at in (("first", 0), ("last", -1)):
+            row, figures[place] = known.iloc[at], known[self.group].iloc[at]
             for kind in ("actual", "predicted"):
                 figures[f"{kind}_{place}"] = self._write(row[f"{kind}_{self.pair}"], language)
         return label(f"finding_{self.pair}_by_{self.group}", language, **figures)

@@ -119,6 +119,8 @@ class Journeys:
         rates = [
             ""
             if self.conversion is None
+            else format_percent(rate, language)
+            if pd.isna(rate)
             else f"{format_percent(rate, language)}  "
             f"({format_percent(low, language)}–{format_percent(high, language)})"
             for rate, low, high in zip(*(rows[name] for name in _RATES), strict=True)

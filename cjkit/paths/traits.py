@@ -9,7 +9,14 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from cjkit.labels import Language, display_name, format_number, format_percent, label
+from cjkit.labels import (
+    Language,
+    display_name,
+    format_number,
+    format_percent,
+    join_sentences,
+    label,
+)
 from cjkit.paths.moves import Level
 from cjkit.plots.rates import draw_rates
 from cjkit.statistics import (
@@ -61,7 +68,7 @@ class JourneyTraits:
         rows = self.table.dropna(subset="difference").drop_duplicates("type")
         if rows.empty:
             return label("no_traits", language)
-        return " ".join(
+        said = (
             label(
                 "trait_finding",
                 language,
@@ -72,6 +79,7 @@ class JourneyTraits:
             )
             for _, row in rows.sort_values("type").iterrows()
         )
+        return join_sentences(said, language)
 
     def plot(self, *, ax: Axes | None = None, language: Language = "en") -> Axes:
         """Draw how much more often each type holds its places than the others, with intervals."""

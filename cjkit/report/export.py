@@ -240,7 +240,14 @@ def facts(edition: Edition, language: Language) -> Facts:
 
 def shown_findings(chapter: Chapter, language: Language, *, most: int) -> list[dict[str, str]]:
     """Return the key points of a chapter and its first findings, with the ids of their results."""
-    told = [finding for finding in chapter.findings if language in finding.words]
+    # Two pictures of one result say the same sentence.
+    told = list(
+        {
+            finding.words[language]: finding
+            for finding in reversed(chapter.findings)
+            if language in finding.words
+        }.values()
+    )[::-1]
     chosen = sorted(told, key=lambda finding: not finding.is_key_point)[:most]
     return [
         {"key": finding.key, "words": finding.words[language]}

@@ -11,7 +11,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader
 
-from cjkit.labels import Language, label
+from cjkit.labels import Language, join_sentences, label
 from cjkit.project import Project
 from cjkit.report.cards import write_card, write_line
 from cjkit.report.changes import Manifest, compare_runs, list_changes, other_parameters
@@ -154,7 +154,7 @@ def _changed(
         notes.append(label("changed_parameters", language, pages=", ".join(others)))
     return {
         "since": label("changed_since", language, when=last["made_at"][:16].replace("T", " ")),
-        "notes": " ".join(notes),
+        "notes": join_sentences(notes, language),
         "heads": [label(f"changed_{word}", language) for word in ("figure", "before", "now")],
         "figures": figures,
     }

@@ -114,7 +114,7 @@ def write_table(
                 for cell, gone in zip(written, hidden[name], strict=False)
             ]
         cells[key] = written
-        words[key] = html(escape(heads.get(name) or _head(name, language)))
+        words[key] = html(_wide(heads.get(name) or _head(name, language)))
         if kind in _FIGURES:
             figures.append(key)
     built = GT(cells).cols_label(words).fmt(fns=str)
@@ -127,6 +127,12 @@ def _head(name: str, language: Language) -> str:
     """Return the words for a column; a length of time is named without the unit it is kept in."""
     words = label(name, language)
     return words if words != name else label(name.removesuffix("_us"), language)
+
+
+def _wide(words: str) -> str:
+    """Write the words above a column, which get room where they are long and the figures short."""
+    width = sum(2 if ord(letter) > 0x2E80 else 1 for letter in words)
+    return f'<span class="cj-long">{escape(words)}</span>' if width > 14 else escape(words)
 
 
 def _interval(table: pd.DataFrame, name: str) -> tuple[str, ...]:

@@ -52,6 +52,8 @@ class FilteredRecords:
 
     table: pd.DataFrame
 
+    formats: ClassVar[dict[str, str]] = {"filter": "filter"}
+
 
 @dataclass(frozen=True)
 class RowLedger:
