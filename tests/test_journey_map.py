@@ -16,7 +16,7 @@ from cjkit.experience import (
     rank_pain_points,
 )
 from cjkit.journey_map import LANES, draw_journey_map, read_comments
-from cjkit.labels import set_names
+from cjkit.labels import format_percent, set_names
 from cjkit.privacy import mask
 from conftest import HOUR_US, START_US
 
@@ -433,7 +433,21 @@ def test_the_goal_and_what_colleagues_wrote_stand_on_the_map(lanes, tmp_path):
     assert said["measure"].to_dict() == {"see": "comment.open", "try": "comment.decided"}
     page = found.to_html("en")
     assert "cjm-goal" not in found.to_html("ja").split("</style>")[1]
+    assert "cjm-kpi" not in page.split("</style>")[1]
     assert "Fewer &lt;lost&gt;" in page and "Shorter &lt;form&gt;" in page and "Decided" in page
+
+
+def test_the_rate_that_tells_whether_the_goal_is_reached_stands_beside_it(lanes):
+    rate = lanes["stages"].table.set_index("stage").loc["try"]
+    drawn = draw_journey_map(**lanes, goal={"en": "More"}, kpi="try", target=0.5)
+    kpi = re.search('<p class="cjm-goal cjm-kpi">.*?</p>', drawn.to_html("en"))[0]
+    for name in ("progress_rate", "progress_rate_low", "progress_rate_high"):
+        assert format_percent(rate[name], "en") in kpi
+    assert f"n = {rate['known_customers']:.0f}" in kpi and "Target 50%" in kpi
+    hidden = mask(drawn, 10_000).to_html("en")
+    assert "%" not in re.search('cjm-kpi">(.*?)<small>', hidden)[1]
+    with pytest.raises(CjkitError, match="Did you mean 'try'"):
+        draw_journey_map(**lanes, kpi="tri")
 
 
 @pytest.mark.parametrize(

@@ -66,6 +66,10 @@ class JourneyMap:
         The touchpoints that are not online.
     goal : mapping from language to str
         What the company wants to reach.
+    kpi : str or None
+        The stage whose rate of coming further tells whether the goal comes nearer.
+    target : float or None
+        What that rate should be (0 to 1).
     across : str or None
         The column that `group` is a value of.
     parts : Parts
@@ -79,6 +83,8 @@ class JourneyMap:
     segment: str | None
     offline: frozenset[str]
     goal: Mapping[Language, str]
+    kpi: str | None
+    target: float | None
     across: str | None
     parts: Parts
     sql: tuple[str, ...]
@@ -148,6 +154,8 @@ class JourneyMap:
             self.table,
             self.lanes,
             goal=self.goal.get(language, ""),
+            kpi=self.kpi,
+            target=self.target,
             across=self.across,
             name=self.name(language),
             finding=self.finding(language),
@@ -174,6 +182,8 @@ def draw_journey_map(
     worth: float | None = None,
     before: JourneyMap | None = None,
     goal: Mapping[Language, str] | None = None,
+    kpi: str | None = None,
+    target: float | None = None,
     segment: str | None = None,
     offline: Collection[str] = (),
     most: int = 5,
@@ -209,6 +219,11 @@ def draw_journey_map(
         The map of an earlier time: its figures stand beside those of this one.
     goal : mapping from language to str, optional
         What the company wants to reach, to stand above the map.
+    kpi : str, optional
+        The stage whose rate of coming further tells whether the goal comes nearer: it stands beside
+        the goal with its interval, and with that of `before`.
+    target : float, optional
+        What that rate should be (0 to 1).
     segment : str, optional
         One group of results that were measured with `by`.
     offline : collection of str
@@ -224,8 +239,10 @@ def draw_journey_map(
     ------
     CjkitError
         When a result is split and no `segment` is named, is not split and one is, has no such
-        group, or `emotion` was not measured per stage.
+        group, `emotion` was not measured per stage, or `kpi` is no stage.
     """
+    if kpi is not None and kpi not in (known := set(stages.table["stage"])):
+        raise unknown_name("kpi", kpi, known)
     given: dict[str, Measured | None] = {
         "stages": stages,
         "touchpoints": touchpoints,
@@ -247,6 +264,8 @@ def draw_journey_map(
         segment=segment,
         offline=frozenset(offline),
         goal=goal or {},
+        kpi=kpi,
+        target=target,
         across=getattr(pain_points, "across", None),
         parts=parts,
         sql=tuple(dict.fromkeys(text for result in measured.values() for text in result.sql)),
@@ -341,7 +360,7 @@ def _in_order(cells: pd.DataFrame, stages: Iterable[str], most: int) -> pd.DataF
     cells = cells[cells["stage"].isin(places)]
     told = cells.loc[cells["n"] > 0, "stage"].unique()
     cells = cells[cells["stage"].isin(told)]
-    room = cells["lane"].map(dict.fromkeys(_IN_WORDS, min(most, _MOST_WORDS))).fillna(most)
+    room = np.where(cells["lane"].isin(_IN_WORDS), min(most, _MOST_WORDS), most)
     cells = cells[cells.groupby(["stage", "lane"]).cumcount() < room]
     order = cells.assign(
         stage_no=cells["stage"].map(places), lane_no=cells["lane"].map(LANES.index)

@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import pandas as pd
 
-from cjkit.journey_map.writers import WRITERS, height_of, words_of, write_people
+from cjkit.journey_map.writers import WRITERS, height_of, words_of, write_kpi, write_people
 from cjkit.labels import (
     NO_VALUE,
     Language,
@@ -27,6 +27,8 @@ def write_map(
     name: str,
     finding: str,
     goal: str,
+    kpi: str | None,
+    target: float | None,
     across: str | None,
     offline: Collection[str],
     language: Language,
@@ -66,6 +68,9 @@ def write_map(
     entered = table.loc[table["measure"] == "customers", "n"].max()
     aim = f'<p class="cjm-goal">{words_of("map_goal", language)} <b>{escape(goal)}</b></p>'
     aim = aim if goal else ""
+    if kpi is not None:
+        rates = table[(table["stage"] == kpi) & (table["measure"] == "progress_rate")]
+        aim += write_kpi(rates.to_dict("records"), target, kpi, language)
     size = label("map_size", language, people=format_number(entered, language))
     return (
         f"<style>{_style()}</style>"

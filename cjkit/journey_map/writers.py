@@ -169,6 +169,24 @@ def _before(cell: dict[Any, Any], language: Language) -> str:
     return f'<small class="cjm-was">{escape(label(term, language, value=was))}</small>'
 
 
+def write_kpi(
+    cells: list[dict[Any, Any]], target: float | None, stage: str, language: Language
+) -> str:
+    """Write the rate by which the company sees whether it comes nearer to its goal."""
+    stage_name = display_name(stage, "stage", language)
+    parts = [f"{label('map_kpi', language, stage=stage_name)} "]
+    for cell in cells:
+        rate = f"<b>{_percent(cell['value'], language)}</b> {_limits(cell, language)}"
+        parts.append(f"<span {_title(cell, language)}>{_or_hidden(rate, cell, language)}</span>")
+        parts.append(_before(cell, language))
+    if not cells:
+        parts.append(NO_VALUE)
+    if target is not None:
+        aim = label("target_of", language, target=_percent(target, language, 0))
+        parts.append(f" <small>{escape(aim)}</small>")
+    return f'<p class="cjm-goal cjm-kpi">{"".join(parts)}</p>'
+
+
 def _gone(cell: dict[Any, Any]) -> str:
     """Return the class of a pain point or moment that only the earlier map has."""
     return " cjm-gone" if cell.get("is_gone") else ""

@@ -306,6 +306,8 @@ def _contradictions(values: Mapping[str, Any]) -> list[str]:
         check(f"events.{name}.touchpoint", event.touchpoint, touchpoints, "touchpoint")
     for name, touchpoint in touchpoints.items():
         check(f"touchpoints.{name}.stage", touchpoint.stage, stages, "stage")
+    if values["map"]:
+        check("map.kpi", values["map"].kpi, stages, "stage")
     if values["conversion"]:
         check("conversion.event", values["conversion"].event, known_events, "event")
     for section, key in (("funnel", "steps"), ("funnel", "without"), ("journey", "intended")):

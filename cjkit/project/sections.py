@@ -276,11 +276,14 @@ class ConversionSection(Declared):
 class MapSection(Declared):
     """`[map]`: what stands on the journey map beside what is measured.
 
-    `goal` is what the company wants to reach, `comments` a CSV file of colleagues' comments (see
-    `journey_map.read_comments`).
+    `goal` is what the company wants to reach, `kpi` the stage whose rate of coming further tells
+    whether it does, `target` what that rate should be (0 to 1), and `comments` a CSV file of
+    colleagues' comments (see `journey_map.read_comments`).
     """
 
     goal: Mapping[Language, str] = {}
+    kpi: str | None = None
+    target: float | None = Field(default=None, ge=0, le=1)
     comments: str | None = None
 
 
