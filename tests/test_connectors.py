@@ -3,21 +3,22 @@
 import re
 from pathlib import Path
 
+from cjkit.activation import list_targets
 from cjkit.sources import shipped_mappings
 
 HOME = Path(__file__).parents[1]
 ENDINGS = {"CSV": "csv", "JSON": "json", "NDJSON": "ndjson", "Parquet": "parquet"}
 
 
-def rows():
-    """Return the rows of the table: mappings, kinds of files, and what was tested."""
+def rows(wanted="in"):
+    """Return the rows of the table that go one way: names, kinds of files, what was tested."""
     readme = (HOME / "README.md").read_text(encoding="utf-8")
     lines = readme.split("### Systems")[1].split("### ")[0].splitlines()
     cells = [line.strip("| ").split(" | ") for line in lines if line.startswith("| ")][1:]
     for _, direction, named, files, tested in cells:
-        assert direction == "in"
-        if "table" in files:  # any mapping reads it: tests/test_sources_databases.py
-            continue
+        assert direction in ("in", "out")
+        if direction != wanted or "table" in files:  # of which any mapping reads
+            continue  # tests/test_sources_databases.py
         yield re.findall("`(.+?)`", named), files.split(", "), tested
 
 
@@ -40,6 +41,10 @@ def test_every_mapping_stands_in_the_table_once():
     assert len(listed) == len(set(listed))
     shipped = [name for name in shipped_mappings() if not name.startswith("sample/")]
     assert sorted(listed) == shipped
+
+
+def test_every_target_stands_in_the_table_once():
+    assert sorted(name for named, _, _ in rows("out") for name in named) == list_targets()
 
 
 def test_what_the_table_claims_was_tested():

@@ -38,7 +38,9 @@ _WRITTEN = {
     "else replace(lower({value}), '-', '') end",
 }
 _FORMULA = r"^[=+\-@\t\r\n]"
-"""How a text begins that a spreadsheet takes for a formula."""
+"""How a text begins that a spreadsheet takes for a formula ..."""
+_NUMBER = r"[+-][0-9][0-9 ().-]*"
+"""... unless it is a number, or one of a phone."""
 
 
 def make_formed(
@@ -98,4 +100,5 @@ def neutral_sql(value: str) -> str:
 
 def is_formula_sql(value: str) -> str:
     """Write whether a spreadsheet would take a text for a formula."""
-    return f"regexp_matches({value}, {text(_FORMULA)})"
+    is_number = f"regexp_full_match({value}, {text(_NUMBER)})"
+    return f"(regexp_matches({value}, {text(_FORMULA)}) and not {is_number})"

@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 
+import pandas as pd
+
 from cjkit.engine import DuckDB, text
 
 AUDIENCE, HOLD_OUT = ARMS = ("audience", "hold_out")
@@ -47,17 +49,17 @@ def remember_assignments(engine: DuckDB, state: Path, rows: str) -> None:
     path.chmod(0o600)
 
 
-def count_assignments(engine: DuckDB, state: Path, person_keys: Collection[str]) -> int:
-    """Count the rows of these people."""
-    found = engine.query(
-        f"select count(*) as n from {_read(state)} where person_key in ({_listed(person_keys)})"
+def read_assignments(engine: DuckDB, state: Path, person_keys: Collection[str]) -> pd.DataFrame:
+    """Return the rows of these people: `experiment`, `arm`, `assigned_at` (UTC)."""
+    return engine.query(
+        f"""select experiment, arm, make_timestamp(assigned_us) as assigned_at from {_read(state)}
+            where person_key in ({_listed(person_keys)}) order by assigned_us, experiment"""
     )
-    return int(found["n"].iloc[0])
 
 
 def erase_assignments(engine: DuckDB, state: Path, person_keys: Collection[str]) -> None:
     """Remove the rows of these people."""
-    if count_assignments(engine, state, person_keys):
+    if len(read_assignments(engine, state, person_keys)):
         kept = f"person_key not in ({_listed(person_keys)})"
         engine.copy(f"select * from {_read(state)} where {kept}", _path(state))
         _path(state).chmod(0o600)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from cjkit import identity
 from cjkit.checks import CjkitError
-from cjkit.cleansing.assigned import count_assignments, erase_assignments
+from cjkit.cleansing.assigned import erase_assignments, read_assignments
 from cjkit.cleansing.corrections import keep_corrections, read_corrections
 from cjkit.cleansing.recognising import recogniser
 from cjkit.cleansing.state import PARTIAL
@@ -140,7 +140,7 @@ def find_traces(
     counts = {f"landed {table}": rows for table, rows in sorted(found.rows.items())}
     counts["prepared logs"] = sum(1 for _ in _logs_with(engine, state, person_keys))
     counts["remembered ids"] = identity.count_anchors(engine, state / "identity", person_keys)
-    counts["assignments"] = count_assignments(engine, state, person_keys)
+    counts["assignments"] = len(read_assignments(engine, state, person_keys))
     if vault is None:
         theirs = corrections_of(project, person_keys, found)
         counts["corrected records"] = sum(map(len, theirs.values()))

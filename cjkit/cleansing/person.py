@@ -13,6 +13,7 @@ import pandas as pd
 
 from cjkit import identity, sources
 from cjkit.checks import CjkitError, unknown_name
+from cjkit.cleansing.assigned import read_assignments
 from cjkit.cleansing.erasing import corrections_of, read_tombstones
 from cjkit.cleansing.gate import prepare
 from cjkit.cleansing.state import make_state_folder, one_at_a_time, opened_vault
@@ -49,7 +50,8 @@ class Held:
         Every landed row of theirs, with `source`, `file` and `record_no`; `set_aside` names the
         rule that keeps it out of the log.
     saved : mapping from name to DataFrame
-        Their rows in tables that notebooks saved, such as `segments`.
+        Their rows in tables that notebooks saved, such as `segments`, and `assignments` of
+        activations.
     """
 
     customer_ids: tuple[str, ...]
@@ -123,7 +125,8 @@ def read_person(project: Project, customer: str) -> Held:
             customer_ids,
             *held,
             rows=_landed_rows(project, engine, prepared.folder, keys),
-            saved=_saved(engine, prepared.folder, customer_ids),
+            saved=_saved(engine, prepared.folder, customer_ids)
+            | _assigned(engine, project.state_folder, keys),
         )
 
 
@@ -300,6 +303,11 @@ def _saved(engine: DuckDB, folder: Path, customer_ids: Collection[str]) -> dict[
         if len(found):
             saved[path.stem] = found
     return saved
+
+
+def _assigned(engine: DuckDB, state: Path, keys: Collection[str]) -> dict[str, pd.DataFrame]:
+    found = read_assignments(engine, state, keys)
+    return {"assignments": found} if len(found) else {}
 
 
 def _objects(frame: pd.DataFrame) -> list[dict[str, Any]]:

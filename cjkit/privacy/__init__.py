@@ -17,6 +17,7 @@ What is kept where
 `identity/`           Which keyed hashes got which customer_id, so that ids stay as they are.
 `forgotten.json`      The keyed hashes of people who must not come back.
 `history/`            Scores of past runs: counts of rows, nobody's.
+`activation/`         Who was in an audience or held out, and when: keyed hashes.
 `corrections.json`    Only where ids are plain: corrected records, which else are in the vault.
 `audit/`              Who ran what, when, on which data. A person is a keyed hash, of its own kind.
 `spill/`              What an engine puts on the disk while it works; removed when it ends.
@@ -51,9 +52,10 @@ ids that identity resolution linked, from all of the above, and says how much th
   away whatever comes under these ids later: also a person who registers again, and other users of
   a device that was the person's.
 - If it is killed, the next prepare, report, person or forget finishes it before anything else.
-- Not touched, but listed: the exports, which belong to the systems that wrote them, and reports
-  published before. Not known to cjkit, and so not listed: copies and backups of the state folder,
-  files that somebody saved from a notebook, blocks of the disk that a file system has not yet used
+- Not touched, but listed: the exports, which belong to the systems that wrote them, reports
+  published before, and files for other systems (`[activation] dir`), which hold people in clear
+  until they are removed. Not known to cjkit, and so not listed: copies and backups of the state
+  folder, files that somebody saved from a notebook, blocks of the disk that a file system has not yet used
   again. A report that runs meanwhile fails, and can be run again.
 - What somebody else's record says of the person (a referral, a free text) stays. Records that could
   not be read are recognised by ids of six characters or more; a correction of a record goes, and

@@ -6,7 +6,7 @@ import datetime
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
@@ -193,6 +193,11 @@ def read_project(path: str | Path) -> Project:
         if not isinstance(entries, dict):
             faults.append(f"{name} must be a table of tables, such as [{name}.something].")
             entries = {}
+        if name in BESIDE:  # what is no table there was meant as a setting
+            known = BESIDE[name][1].model_fields
+            strange = [key for key, entry in entries.items() if not isinstance(entry, dict)]
+            faults += [_unknown(f"{name}.{key}", key, known) for key in strange]
+            entries = {key: entry for key, entry in entries.items() if key not in strange}
         taken = {
             key: _take(model, entry, f"{name}.{key}", faults) for key, entry in entries.items()
         }
@@ -243,12 +248,14 @@ def _part(
 def _unknown_sections(declared: Mapping[str, Any]) -> list[str]:
     known = [*SECTIONS, *TABLES, "funnel", "names"]
     faults = [f"[{name}] is missing." for name in MANDATORY if name not in declared]
-    for name in declared:
-        if name not in known:
-            near = nearest(name, known)
-            hint = f" Did you mean {near!r}?" if near else ""
-            faults.append(f"[{name}] is not known.{hint} Known: {', '.join(map(repr, known))}.")
+    faults += [_unknown(f"[{name}]", name, known) for name in declared if name not in known]
     return faults
+
+
+def _unknown(place: str, given: str, known: Collection[str]) -> str:
+    near = nearest(given, known)
+    hint = f" Did you mean {near!r}?" if near else ""
+    return f"{place} is not known.{hint} Known: {', '.join(map(repr, known))}."
 
 
 def _take(model: type[Declared], data: object, place: str, faults: list[str]) -> Declared | None:
