@@ -55,8 +55,8 @@ ids that identity resolution linked, from all of the above, and says how much th
 - Not touched, but listed: the exports, which belong to the systems that wrote them, reports
   published before, and files for other systems (`[activation] dir`), which hold people in clear
   until they are removed. Not known to cjkit, and so not listed: copies and backups of the state
-  folder, files that somebody saved from a notebook, blocks of the disk that a file system has not yet used
-  again. A report that runs meanwhile fails, and can be run again.
+  folder, files that somebody saved from a notebook, blocks of the disk that a file system has not
+  yet used again. A report that runs meanwhile fails, and can be run again.
 - What somebody else's record says of the person (a referral, a free text) stays. Records that could
   not be read are recognised by ids of six characters or more; a correction of a record goes, and
   the uncorrected record in the export counts again, under the id that it has.
