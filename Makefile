@@ -15,7 +15,7 @@ NEWS := @jupyterlab/apputils-extension:announcements
 export CJKIT_REAL_DATA ?= $(abspath ../shared/data)
 export PYTHONUTF8 := 1
 
-.PHONY: help setup sample report lab test test-long check lint bench clean
+.PHONY: help setup sample report lab workshop test test-long check lint bench clean
 
 help:  ## Show what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -42,6 +42,10 @@ sample: .venv/ready  ## Write the exports of the sample company (CUSTOMERS=20000
 report: $(SAMPLE)/exports/.complete  ## Run all notebooks on the sample company and print the report's path
 	@$(BIN)/python -m cjkit report $(SAMPLE)/journey.toml --jobs $(JOBS)
 
+workshop: .venv/ready  ## Write the half-day course with its own small company, and open it in JupyterLab
+	@$(BIN)/python -m cjkit workshop notebooks/workshop
+	@$(BIN)/jupyter lab --notebook-dir=. notebooks/workshop
+
 lab: $(SAMPLE)/exports/.complete  ## Open the notebooks in JupyterLab
 	@$(BIN)/jupyter lab --notebook-dir=. notebooks
 
@@ -49,7 +53,8 @@ lint: .venv/ready
 	@echo "lint: ruff"; $(BIN)/ruff check . && $(BIN)/ruff format --check --quiet .
 	@echo "lint: types"; $(BIN)/mypy
 	@echo "lint: floors"; $(BIN)/lint-imports --no-cache
-	@echo "lint: notebooks without outputs"; $(BIN)/nbstripout --verify --keep-id notebooks/*.ipynb
+	@echo "lint: notebooks without outputs"; $(BIN)/nbstripout --verify --keep-id notebooks/*.ipynb \
+		cjkit/workshop/chapters/*.ipynb
 
 check: lint  ## Lint, types, floors and the fast tests: the inner loop
 	@$(BIN)/python -m pytest -q -m "not slow and not long" -n $(JOBS)

@@ -22,6 +22,7 @@ from cjkit.commands import (
     quarantine,
     read_given,
     say,
+    workshop,
 )
 from cjkit.labels import LANGUAGES, format_number
 
@@ -189,6 +190,7 @@ def _parser() -> argparse.ArgumentParser:
     quarantine.add_commands(commands)
     activation.add_commands(commands, _add_as_of)
     people.add_commands(commands)
+    workshop.add_commands(commands)
     return parser
 
 

@@ -54,7 +54,10 @@ def test_a_project_names_nothing_that_it_lacks(path):
     assert not strange
 
 
-@pytest.mark.parametrize("path", sorted(ROOT.glob("notebooks/*.ipynb")), ids=lambda path: path.stem)
+NOTEBOOKS = [*ROOT.glob("notebooks/*.ipynb"), *ROOT.glob("cjkit/workshop/chapters/*.ipynb")]
+
+
+@pytest.mark.parametrize("path", sorted(NOTEBOOKS), ids=lambda path: path.stem)
 def test_a_notebook_keeps_the_house_rules(path):
     """Few short cells, prose in both languages, no outputs, no absolute path."""
     notebook = json.loads(path.read_text(encoding="utf-8"))
