@@ -55,6 +55,7 @@ examples:
   python -m cjkit report data/sample/journey.toml
   python -m cjkit report shop/journey.toml --as-of 2026-11-01 --output /srv/reports
   python -m cjkit report shop/journey.toml --only 03_funnel 05_paths
+  python -m cjkit report shop/journey.toml --pdf
   python -m cjkit report shop/journey.toml --set within=14D --set 05_paths.top=20
   python -m cjkit report shop/journey.toml --set steps=view_product,add_to_cart,purchase
 """
@@ -135,6 +136,13 @@ def _parser() -> argparse.ArgumentParser:
         default=1800,
         metavar="SECONDS",
         help="give up on a cell that takes longer (default: %(default)s)",
+    )
+
+    report.add_argument(
+        "--pdf",
+        action="store_true",
+        help="print each page as PDF too, beside it (needs Chromium or Google Chrome; the variable "
+        "CJKIT_BROWSER names one that is not on the path)",
     )
 
     sample = commands.add_parser(
@@ -232,6 +240,7 @@ def _report(given: argparse.Namespace) -> int:
         as_of=given.as_of,
         jobs=given.jobs,
         cell_timeout=given.cell_timeout,
+        pdf=given.pdf,
         say=say,
     )
     say(f"{'published':<{WIDTH}}{report.manifest['seconds']:8.1f} s")

@@ -80,11 +80,11 @@ def test_the_parts_of_a_report_command_reach_the_run(monkeypatch, project):
 
     arguments = ["report", str(project), "--only", "one", "--only", "two", "--set", "top=3"]
     arguments += ["--set", "steps=a,b", "one.x=1=2", "--language", "both", "--jobs", "4"]
-    assert command.main([*arguments, "--as-of", "2026-03-01", "--cell-timeout", "9"]) == 1
+    assert command.main([*arguments, "--as-of", "2026-03-01", "--cell-timeout", "9", "--pdf"]) == 1
     assert seen["only"] == ["one", "two"]
     assert seen["settings"] == {"top": "3", "steps": "a,b", "one.x": "1=2"}
     assert seen["languages"] == ("en", "ja")
-    assert (seen["jobs"], seen["cell_timeout"]) == (4, 9.0)
+    assert (seen["jobs"], seen["cell_timeout"], seen["pdf"]) == (4, 9.0, True)
     assert seen["as_of"].isoformat() == "2026-03-01"
 
 

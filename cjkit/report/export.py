@@ -69,6 +69,8 @@ class Edition:
         One line on the quality of the data.
     headings : tuple of Heading
         The notebooks of the run, in order.
+    has_pdf : bool
+        Whether each page is printed as PDF too, beside it.
     """
 
     company: Words
@@ -79,6 +81,7 @@ class Edition:
     previous: Words
     quality: Words
     headings: tuple[Heading, ...]
+    has_pdf: bool = False
 
 
 @dataclass(frozen=True)
@@ -208,6 +211,7 @@ def frame(edition: Edition, language: Language, *, name: str, title: str) -> dic
         "name": name,
         "title": title,
         "language": language,
+        "has_pdf": edition.has_pdf,
         "company": edition.company[language],
         "period": edition.period[language],
         "version": metadata.version("cjkit"),

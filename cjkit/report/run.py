@@ -15,7 +15,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,7 @@ from cjkit.project import Project
 from cjkit.report.execute import Kernels, execute
 from cjkit.report.export import Chapter, Edition, Words, read_chapter, say_in, write_page
 from cjkit.report.index import point_latest, read_runs, report_home, write_chooser, write_home
+from cjkit.report.paper import find_browser, print_pdf
 from cjkit.report.plan import Planned, counted, notebook_files, plan_notebooks, unanswered
 
 CELL_TIMEOUT = 1800.0
@@ -70,6 +71,7 @@ def run_report(
     as_of: datetime.date | None = None,
     jobs: int = 2,
     cell_timeout: float = CELL_TIMEOUT,
+    pdf: bool = False,
     say: Say = lambda line: None,
 ) -> Report:
     """Run the notebooks of a project and publish one report.
@@ -91,6 +93,8 @@ def run_report(
         How many notebooks run at a time. Memory and threads of the engine are divided by it.
     cell_timeout : float
         Seconds that one cell may take.
+    pdf : bool, default False
+        Print each page as PDF too, beside the page, by the Chromium that this machine has.
     say : callable
         Told each step as one line of text.
 
@@ -101,11 +105,14 @@ def run_report(
     Raises
     ------
     CjkitError
-        When a notebook or parameter is unknown (before anything runs), the gate refuses the data,
+        When a notebook or parameter is unknown, or `pdf` is asked for where there is no browser
+        (before anything runs), the gate refuses the data,
         or notebooks fail: all failures together. Nothing is published then.
     """
     if jobs < 1:
         raise CjkitError(f"jobs={jobs!r} must be 1 or more.")
+    if pdf:
+        find_browser()
     began, clock = datetime.datetime.now(datetime.UTC), time.monotonic()
     plan = plan_notebooks(project, only, settings, as_of)
     labels.set_names(project.names)
@@ -137,7 +144,7 @@ def run_report(
             "languages": spoken,
         },
     )
-    edition = _edition(project, prepared, plan, spoken, run, began)
+    edition = replace(_edition(project, prepared, plan, spoken, run, began), has_pdf=pdf)
     with tempfile.TemporaryDirectory(prefix=".making-", dir=home) as making:
         staged, scratch = Path(making) / run, Path(making) / "scratch"
         for folder in (scratch, staged / "tables", *(staged / language for language in spoken)):
@@ -162,6 +169,9 @@ def run_report(
             "seconds": round(time.monotonic() - clock, 1),
         }
         _write_front(chapters, edition, project, manifest, read_runs(home), staged)
+        if pdf:
+            say("printing the pages")
+            _print_pages(staged, edition, jobs)
         # Seen whole or not at all.
         folder = staged.rename(home / run)
     if manifest["is_complete"]:
@@ -338,6 +348,19 @@ def _write_front(
     (folder / "manifest.json").write_text(written, encoding="utf-8")
 
 
+def _print_pages(folder: Path, edition: Edition, jobs: int) -> None:
+    """Print each page of the run as PDF, several at a time."""
+    printed = [folder / name for name in _pdf_names(edition)]
+    with ThreadPoolExecutor(max_workers=jobs) as pool:
+        list(pool.map(lambda pdf: print_pdf(pdf.with_suffix(".html"), pdf), printed))
+
+
+def _pdf_names(edition: Edition) -> list[str]:
+    """Return the PDF files of a run, from its folder: the overview and each notebook's page."""
+    pages = ["index", *(heading.name for heading in edition.headings)] if edition.has_pdf else []
+    return [f"{language}/{page}.pdf" for language in edition.languages for page in pages]
+
+
 def _manifest(
     project: Project, prepared: Prepared, chapters: Sequence[Chapter], edition: Edition
 ) -> dict[str, Any]:
@@ -373,5 +396,6 @@ def _manifest(
             }
             for chapter in chapters
         ],
+        "pdf": _pdf_names(edition),
         "cannot": project.report.cannot,
     }
