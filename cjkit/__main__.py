@@ -36,6 +36,7 @@ examples:
   python -m cjkit report data/sample/journey.toml         run every notebook and publish a report
   python -m cjkit check shop/journey.toml                 see what would be read, and what is wrong
   python -m cjkit report shop/journey.toml --only 03_funnel --set within=14D
+  python -m cjkit activate shop/journey.toml newsletter   write an audience for another system
 
 exit status:
   0 done   1 it failed: the message says why   2 the command is wrong   130 interrupted

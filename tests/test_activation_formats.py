@@ -153,7 +153,6 @@ def test_bodies_are_valid_by_the_api_itself(shop, real_data):
 
 def test_large_orders_are_several_events(shop, tmp_path):
     made = plan_activation(shop, "algolia_events")
-    names = made.names
     cells = {"userToken": "ann", "index": "i", "event": "purchase", "timestamp": "5", "order": "o"}
     lines = [
         cells | {"objectIDs": f"p{n}", "price": "3.335", "quantity": "2.0", "currency": "JPY"}
@@ -161,7 +160,7 @@ def test_large_orders_are_several_events(shop, tmp_path):
     ]
     lines.append(cells | {"objectIDs": "cloth", "price": "100", "quantity": "1.5", "order": "o2",
                           "currency": "JPY"})  # fmt: skip
-    write_rows(tmp_path, made, names, [[line.get(n) for n in names] for line in lines])
+    write_rows(tmp_path, made, [[line.get(n) for n in made.names] for line in lines])
     events = json.loads((tmp_path / "events.json").read_text("utf-8"))["events"]
     assert [len(event["objectIDs"]) for event in events] == [20, 20, 5, 1]
     assert {event["timestamp"] for event in events} == {5}
@@ -212,8 +211,8 @@ def test_what_personalize_would_refuse_is_refused_here(shop, monkeypatch):
 def test_files_are_split_at_the_limits(shop, tmp_path, limit):
     made = plan_activation(shop, "marketo")
     rule = made.target.file.model_copy(update=limit)
-    made = replace(made, target=made.target.model_copy(update={"file": rule}))
-    files = write_rows(tmp_path, made, ["email"], [[f"p{n}@x.jp"] for n in range(5)])
+    made = replace(made, target=made.target.model_copy(update={"file": rule}), columns={})
+    files = write_rows(tmp_path, made, [[f"p{n}@x.jp"] for n in range(5)])
     assert [file.name for file in files] == [f"list-00{n}.csv" for n in (1, 2, 3)]
     assert [file.rows for file in files] == [2, 2, 1]
     texts = [(tmp_path / file.name).read_bytes() for file in files]
@@ -222,7 +221,7 @@ def test_files_are_split_at_the_limits(shop, tmp_path, limit):
     with pytest.raises(CjkitError, match="larger than a file may be"):
         small = rule.model_copy(update={"most_bytes": 8})
         made = replace(made, target=made.target.model_copy(update={"file": small}))
-        write_rows(tmp_path / "small", made, ["email"], [["p@x.jp"]])
+        write_rows(tmp_path / "small", made, [["p@x.jp"]])
 
 
 @pytest.mark.parametrize(

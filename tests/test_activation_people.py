@@ -7,6 +7,7 @@ import shutil
 import time
 from dataclasses import replace
 
+import companies
 import pytest
 from audience_shop import FILES, write_shop
 
@@ -265,6 +266,10 @@ id = "customer_id"
 id = "sf"
 id_column = "ContactID"
 columns = { "ContactID" = "tier" }
+[activation.meta]
+target = "meta_custom_audience"
+id = "mail"
+columns = { country = { value = "Japan" } }
 """
 
 
@@ -298,6 +303,7 @@ def test_what_does_not_fit_a_target_is_said_by_check(tmp_path, capsys):
         "meta_custom_audience.id='customer_id' is not what email takes",
         "columns.ContactID is the id's own: say it by id.",
         "salesforce_campaign_members.columns.CampaignId is missing",
+        "meta.columns.country='Japan' is not what Meta Custom Audiences takes there.",
     ):
         assert part in told, f"{part!r} is not in:\n{told}"
     with pytest.raises(CjkitError, match=r"activation 'personalize' is not in \[activation\]"):
@@ -309,3 +315,20 @@ def test_a_column_that_the_log_lacks_is_said_with_the_nearest(small):
     project = replace(small, activation={"csv": given})
     with pytest.raises(CjkitError, match=r"column 'teir' is not in the persons.* Did you mean 'ti"):
         activate(project, "csv", as_of=AS_OF)
+
+
+def test_where_ids_are_plain_they_come_from_the_log(tmp_path):
+    path = companies.make_company(
+        tmp_path,
+        {
+            "crm.csv": "login, mail, joined, region, kind\nann, ann@x.jp, 2024-01-01, west,\n"
+            "bob, bob@x.jp, 2024-01-01, east,",
+            "web.csv": "at, login, cookie, mail, event, ref, amount, page, device, touchpoint, agent,"
+            " currency\n2026-01-01 10:00:00, ann, , , view, , , , , , ,",
+            "consent.csv": "login, cookie, purpose, answer, at\nann, , marketing, yes, 2025-01-01",
+        },
+        more='[activation.csv]\nid = "mail"\n',
+    )
+    done = activate(read_project(path), "csv", as_of=AS_OF)
+    assert done.counts["chosen"] == 2
+    assert done.files[0].read_text() == "id\nann@x.jp\n"

@@ -116,7 +116,7 @@ def activate(
         with one_at_a_time(state), opened_vault(state, project_key(project)) as vault:
             rows = _prepare_rows(log, plan, vault, segments or plan.given.segment)
             with published(home / name) as partial:
-                files = write_rows(partial, plan, rows.names, _cells(log, rows))
+                files = write_rows(partial, plan, _cells(log, rows))
                 if plan.target.file.schema_name:
                     write_schema(partial, plan, rows.numbers)
                 found = _count_outcomes(log) if plan.is_of_people else pd.DataFrame()

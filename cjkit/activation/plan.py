@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
@@ -49,11 +50,9 @@ class Plan:
 
     def rule(self, name: str) -> Column:
         """Return what the target says of a column."""
-        return self.columns[name][0] if name in self.columns else self._id_rule
-
-    @property
-    def _id_rule(self) -> Column:
-        return self.target.columns.get(self.id_column, Column())
+        if name in self.columns:
+            return self.columns[name][0]
+        return self.target.columns.get(name, Column())
 
     @property
     def is_of_people(self) -> bool:
@@ -120,6 +119,9 @@ def _faults(project: Project, given: Activation, target: Target) -> Iterator[str
     yield from _column_faults(given, target)
     for name, content in given.columns.items():
         yield from _content_faults(project, f"columns.{name}", content, target)
+        pattern = target.columns.get(name, Column()).pattern
+        if content.value is not None and not _matches(content.value, pattern):
+            yield f"columns.{name}={content.value!r} is not what {target.system} takes there."
     if target.each == "interaction":
         if not given.events:
             yield "events is missing: say what the target calls which event, such as { purchase = "
@@ -192,6 +194,13 @@ def _content_faults(
             yield f"{place}.private={content.private!r} " + _none_of(
                 str(content.private), sorted(kept), "private field of the mappings"
             )
+
+
+def _matches(value: str, pattern: str | None) -> bool:
+    """Say whether a text matches in capital or small letters: a form may change them."""
+    return pattern is None or any(
+        re.fullmatch(pattern, each.strip()) for each in (value, value.lower(), value.upper())
+    )
 
 
 def _none_of(given: str, known: Collection[str], what: str) -> str:

@@ -23,10 +23,13 @@ _UNCERTAIN = "arg_max({name}, ordered_us) filter ({name} is not null) as {name}"
 
 @dataclass(frozen=True)
 class Rows:
-    """The rows of a file: SQL that gives one text column for each of `names`, in order."""
+    """The rows of a file: SQL that gives one text column for each of the plan's, in order.
+
+    `made` rows there were, of which some were `left_out`: they lacked what is needed. `numbers`
+    names the columns that hold numbers alone.
+    """
 
     sql: str
-    names: tuple[str, ...]
     numbers: frozenset[str]
     made: int
     left_out: int
@@ -126,22 +129,19 @@ def make_rows(log: Log, plan: Plan, vault: Vault | None) -> Rows:
         f"""select {_order(plan, "rows.")} as place{ids}{raw}
             from {column(ROWS)} as rows {people} {join} {only}""",
     )
-    sql, names = _formed_sql(log, plan)
+    whole = engine.view("activation whole", _formed_sql(log, plan))
     numbers = frozenset(
         name
         for name, (rule, content) in plan.columns.items()
         if rule.kind != "text" or is_number(kinds.get(content.column or "", ""))
     )
-    made = _count(log, 'select * from "activation raw"')
-    whole = engine.view("activation whole", sql)
     _refuse_long(log, plan)
-    return Rows(
-        sql=_written_sql(plan, names, numbers),
-        names=tuple(names),
-        numbers=numbers,
-        made=made,
-        left_out=made - whole.count(),
-    )
+    made = engine.table("activation raw").count()
+    left_out = made - whole.count()
+    if left_out and plan.target.each == "person":
+        needed = " or ".join(name for name, (rule, _) in plan.columns.items() if rule.needed)
+        raise CjkitError(f"{left_out:,} people lack {needed}, which {plan.target.system} needs.")
+    return Rows(_written_sql(plan, numbers), numbers, made, left_out)
 
 
 def _find_contents(log: Log, plan: Plan, vault: Vault | None) -> str:
@@ -187,11 +187,14 @@ def _order(plan: Plan, table: str) -> str:
     return f"row({table}customer_id, {table}occurred_us, {table}ref_id, {table}product_id)"
 
 
-def _formed_sql(log: Log, plan: Plan) -> tuple[str, list[str]]:
+def _formed_sql(log: Log, plan: Plan) -> str:
     """Write the SQL of rows with all forms made, without those that lack what is needed."""
     joins, formed = "", {}
     for number, (name, (rule, _)) in enumerate(plan.columns.items()):
         formed[name] = f"nullif(raw.{column(name)}, '')"
+        if rule.kind != "text":
+            is_number = f"try_cast(raw.{column(name)} as double) is not null"
+            formed[name] = f"case when {is_number} then raw.{column(name)} end"
         if rule.form is not None or rule.pattern is not None:
             table = f"activation formed {number}"
             values = f'select {column(name)} as value from "activation raw"'
@@ -209,15 +212,14 @@ def _formed_sql(log: Log, plan: Plan) -> tuple[str, list[str]]:
             formed[name] = f"case when {found} then {formed[name]} end"
     needed = [f"{formed[name]} is not null" for name in formed if plan.rule(name).needed]
     chosen = ", ".join(f"{value} as {column(name)}" for name, value in formed.items())
-    sql = f"""select place, {chosen} from "activation raw" as raw {joins}
+    return f"""select place, {chosen} from "activation raw" as raw {joins}
         where {" and ".join(needed) or "true"}"""
-    return sql, list(formed)
 
 
-def _written_sql(plan: Plan, names: list[str], numbers: frozenset[str]) -> str:
+def _written_sql(plan: Plan, numbers: frozenset[str]) -> str:
     """Write the SQL of what stands in the file: hashed, and without formulas."""
     cells = []
-    for name in names:
+    for name in plan.names:
         rule, cell = plan.rule(name), column(name)
         if rule.hash:
             cell = hashed_sql(cell)
@@ -251,7 +253,3 @@ def _refuse_long(log: Log, plan: Plan) -> None:
     ]
     if faults:
         raise CjkitError("\n".join([f"{plan.target.system} takes no such texts:", *faults]))
-
-
-def _count(log: Log, sql: str) -> int:
-    return int(log.engine.query(f"select count(*) as n from ({sql})")["n"].iloc[0])

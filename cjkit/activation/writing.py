@@ -5,21 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import groupby, islice
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from cjkit.activation.insights import Cells, dumped, make_events
 from cjkit.activation.plan import Plan
 from cjkit.activation.targets import FileRule
 from cjkit.checks import CjkitError
 
-_PER_EVENT = 20
-_WHOLE_HEAD, _WHOLE_TAIL = b'{"events":[\n', b"\n]}\n"
-
-Cells = Sequence[str | None]
+_HEAD, _TAIL = b'{"events":[\n', b"\n]}\n"
 
 
 @dataclass(frozen=True)
@@ -32,14 +29,14 @@ class File:
     sha256: str
 
 
-def write_rows(folder: Path, plan: Plan, names: Sequence[str], rows: Iterable[Cells]) -> list[File]:
+def write_rows(folder: Path, plan: Plan, rows: Iterable[Cells]) -> list[File]:
     """Write rows to as many files as the target's limits ask for; none where there are no rows."""
     rule = plan.target.file
     if rule.cells == "json":
-        lines = (_dumped(body) for body in _events(plan, names, rows))
-        return _split(folder, rule, "json", lines, _WHOLE_HEAD, b",\n", _WHOLE_TAIL)
+        events = (dumped(event) for event in make_events(plan, rows))
+        return _split(folder, rule, "json", events, _HEAD, b",\n", _TAIL)
     cell = _coded if rule.cells == "url" else _quoted
-    header = rule.mark + ",".join(map(cell, names))
+    header = rule.mark + ",".join(map(cell, plan.names))
     head = "\n".join([*rule.head, header]).encode() + b"\n"
     lines = (",".join(map(cell, row)).encode() for row in rows)
     return _split(folder, rule, "txt" if rule.cells == "url" else "csv", lines, head, b"\n", b"\n")
@@ -140,50 +137,3 @@ def _coded(cell: str | None) -> str:
     'a%2Cb%20%E5%86%86'
     """
     return "" if cell is None else quote(cell, safe="")
-
-
-def _dumped(body: dict[str, Any]) -> bytes:
-    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
-
-
-def _events(plan: Plan, names: Sequence[str], rows: Iterable[Cells]) -> Iterator[dict[str, Any]]:
-    """Yield events of Algolia Insights: lines of one order are one, of at most 20 products."""
-    place = {name: number for number, name in enumerate(names)}
-    user, kind, at, order = (place[n] for n in (plan.id_column, "event", "timestamp", "order"))
-    amounts = [place[n] for n in ("price", "quantity", "currency")]
-    for (token, name, moment, _), lines in groupby(
-        rows, key=lambda row: (row[user], row[kind], row[at], row[order])
-    ):
-        told = plan.target.kinds[str(name)]
-        while some := list(islice(lines, _PER_EVENT)):
-            event: dict[str, Any] = {
-                **told,
-                "index": some[0][place["index"]],
-                plan.id_column: token,
-                "timestamp": int(str(moment)),
-                "objectIDs": [line[place["objectIDs"]] for line in some],
-            }
-            priced = [tuple(line[n] for n in amounts) for line in some]
-            if told.get("eventSubtype") and all(price for price, *_ in priced):
-                event |= _priced(priced)
-            yield event
-
-
-def _priced(lines: Sequence[tuple[str | None, ...]]) -> dict[str, Any]:
-    """Return what an event says of amounts, from price, quantity and currency of its lines.
-
-    Prices have two decimals; of parts of a unit (1.5 m of cloth) the whole is one.
-    """
-    data = []
-    for price, quantity, _ in lines:
-        each, units = float(str(price)), float(quantity or 1)
-        is_whole = units == int(units)
-        amount = each if is_whole else each * units
-        data.append({"price": _short(amount), "quantity": int(units) if is_whole else 1})
-    value = sum(line["price"] * line["quantity"] for line in data)
-    return {"objectData": data, "value": _short(value), "currency": lines[0][2]}
-
-
-def _short(amount: float) -> float:
-    """Return an amount to two decimals, and without any where it is whole."""
-    return int(amount) if amount == int(amount) else round(amount, 2)
