@@ -300,6 +300,8 @@ def _contradictions(values: Mapping[str, Any]) -> list[str]:
         if given is not None and given not in names:
             near = nearest(given, names)
             hint = f" Did you mean {near!r}?" if near else ""
+            if not near and what in ("event", "touchpoint"):
+                hint = f" Declare it: [{what}s.{given}]."
             faults.append(f"{place}={given!r} is no {what} of this file.{hint}")
 
     spoken = values["project"].languages if values["project"] else ()

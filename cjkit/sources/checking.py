@@ -122,12 +122,17 @@ def _joined(model: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
     return joined
 
 
+def _beside(folder: Path, given: str) -> list[str]:
+    """Return the name of a mapping beside the project file as it must be given."""
+    return [f"./{given}"] if (folder / given).is_file() else []
+
+
 def _find(given: str, folder: Path, place: str) -> Path:
     if given.startswith(("./", "../", "/")):
         return folder / given
     path = Path(str(resources.files(__package__).joinpath("mappings", f"{given}.toml")))
     if not path.is_file():
-        near = nearest(given, shipped_mappings())
+        near = nearest(given, [*shipped_mappings(), *_beside(folder, given)])
         hint = f" Did you mean {near!r}?" if near else ""
         raise CjkitError(
             f"{place}={given!r} is no mapping that comes with cjkit.{hint} Shipped: "
