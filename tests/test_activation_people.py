@@ -4,6 +4,7 @@ import os
 import random
 import re
 import shutil
+import socket
 import time
 from dataclasses import replace
 
@@ -209,7 +210,8 @@ def test_the_audit_log_tells_counts_and_no_person(small):
     assert audit.verify(small).fault is None
 
 
-def test_the_command_prints_what_became_of_everybody(small, capsys):
+def test_the_command_prints_what_became_of_everybody(small, capsys, monkeypatch):
+    monkeypatch.setattr(socket, "socket", None)  # nothing is sent
     status = main(["activate", str(small.path), "list", "--as-of", AS_OF])
     told = capsys.readouterr().out.splitlines()
     assert status == 0
@@ -238,6 +240,23 @@ def test_only_people_of_a_segment(small, capsys):
         activate(small, "list", segments=["lifecicle.new"], as_of=AS_OF)
 
 
+def test_the_newest_id_that_fits_is_the_one_in_use(small):
+    hits = small.folder / "in" / "hits.csv"
+    rows = [
+        "2026-01-20 10:00:00,ann,ann.new@x.jp,,view,p1,,",
+        "2026-01-21 10:00:00,ann,ann.last@x..jp,,view,p1,,",
+    ]
+    hits.write_text(hits.read_text("utf-8") + "\n".join(rows) + "\n", encoding="utf-8")
+    assert "ann.last@x..jp" in activate(small, "list", as_of=AS_OF).files[0].read_text()
+    assert "ann.new@x.jp" in activate(small, "other", as_of=AS_OF).files[0].read_text()
+
+
+def test_a_purpose_that_nobody_was_asked_about_is_said(small):
+    asked = replace(small, activating=small.activating.model_copy(update={"purpose": "marketng"}))
+    with pytest.raises(CjkitError, match=r"purpose 'marketng' is not in .* mean 'marketing'"):
+        activate(asked, "list", as_of=AS_OF)
+
+
 WRONG = """
 [activation]
 holdout = 0.1
@@ -249,6 +268,7 @@ hold_out = { share = 1.5 }
 columns = { x = { value = "a", id = "mail" } }
 """
 UNFIT = """
+[activation."a/b"]
 [activation.hubspto]
 id = "mail"
 [activation.google_customer_match]
@@ -290,6 +310,7 @@ def test_what_does_not_fit_a_target_is_said_by_check(tmp_path, capsys):
     assert main(["check", str(path)]) == 1
     told = capsys.readouterr().err
     for part in (
+        "activation.'a/b': files stand in a folder of its name",
         "target 'hubspto' is not in cjkit. Did you mean 'hubspot'?",
         "google_customer_match.id='cookie' is no strong namespace of [identity].",
         "columns.Emial is no column of it. Did you mean 'Email'?",
@@ -323,8 +344,8 @@ def test_where_ids_are_plain_they_come_from_the_log(tmp_path):
         {
             "crm.csv": "login, mail, joined, region, kind\nann, ann@x.jp, 2024-01-01, west,\n"
             "bob, bob@x.jp, 2024-01-01, east,",
-            "web.csv": "at, login, cookie, mail, event, ref, amount, page, device, touchpoint, agent,"
-            " currency\n2026-01-01 10:00:00, ann, , , view, , , , , , ,",
+            "hits.csv": "id, at, login, event, channel, direction, ref\n"
+            "1, 2026-01-01 10:00:00, ann, view, , ,",
             "consent.csv": "login, cookie, purpose, answer, at\nann, , marketing, yes, 2025-01-01",
         },
         more='[activation.csv]\nid = "mail"\n',

@@ -17,10 +17,10 @@ _BATCH = 50_000
 def find_ids(
     engine: DuckDB, name: str, folder: Path, vault: Vault | None, namespace: str, who: str
 ) -> None:
-    """Make a table called `name` of the id of each customer: `customer_id`, `person_key`, `value`.
+    """Make a table called `name` of ids: `customer_id`, `person_key`, `value`, `rank`.
 
-    Of several ids in one namespace that which was first seen last is the person's: an address that
-    came later is more likely to be in use. Who has none is not in the table.
+    Of several ids of one customer that which was first seen last has rank 1: an address that came
+    later is more likely to be in use. Who has none is not in the table.
 
     Parameters
     ----------
@@ -79,25 +79,25 @@ def _owned_sql(folder: Path) -> str:
 
 
 def _keys_sql(folder: Path, namespace: str, who: str) -> str:
-    """Write the SQL of one key for each customer: `customer_id`, `person_key`."""
+    """Write the SQL of the keys in a namespace: `customer_id`, `person_key`, `rank`."""
     anchors = text(str(folder / "anchors.parquet"))
-    is_own = "true"
-    newest = "owners, person_key"
+    is_own, newest, only = "true", "owners, person_key", "qualify rank = 1"
     if namespace != CUSTOMER_ID:
         is_own = f"starts_with(person_key, {text(namespace + ':')})"
-        newest = "owners, first_us desc nulls last, person_key"
+        newest, only = "first_us desc nulls last, person_key", ""
     return f"""
-        select customer_id, person_key from ({_owned_sql(folder)}) as owned
+        select customer_id, person_key, row_number() over (
+                partition by customer_id order by {newest}) as rank
+        from ({_owned_sql(folder)}) as owned
         left join (select anchor, min(first_us) as first_us from read_parquet({anchors})
             group by anchor) as seen on anchor = person_key
-        where {is_own} and customer_id in ({who})
-        qualify row_number() over (partition by customer_id order by {newest}) = 1"""
+        where {is_own} and customer_id in ({who}) {only}"""
 
 
 def _unsealed(engine: DuckDB, keys: str, vault: Vault) -> Iterator[pd.DataFrame]:
-    columns = ["customer_id", "person_key", "value"]
-    yield pd.DataFrame(columns=columns, dtype="str")
-    for frame in engine.batches(f"select customer_id, person_key from {keys}", _BATCH):
+    columns = ["customer_id", "person_key", "value", "rank"]
+    yield pd.DataFrame(columns=columns, dtype="str").astype({"rank": "int64"})
+    for frame in engine.batches(f"select customer_id, person_key, rank from {keys}", _BATCH):
         for ids in vault.ids(of=frame["person_key"].tolist()):
             yield frame.merge(ids, on="person_key")[columns]
 

@@ -57,6 +57,8 @@ def choose_people(
         "activation chosen", f"select customer_id from customers where {' and '.join(only)}"
     )
     agreed = log.agreed_to(plan.purpose)
+    if not agreed.count() and plan.purpose not in (known := log.consents.values("purpose")):
+        raise unknown_name("purpose", plan.purpose, known, where="the consents of the log")
     who = f"select customer_id from {chosen} join {agreed} as agreed using (customer_id)"
     folder = log.prepared.folder
     find_ids(engine, "activation ids", folder, vault, str(plan.given.id), who)
@@ -70,7 +72,7 @@ def choose_people(
     arm = f"coalesce(before.arm, {arm_sql(log.project, plan.hold_out, 'chosen.customer_id')})"
     return engine.materialize(
         PEOPLE,
-        f"""select chosen.customer_id, ids.person_key, fit.id, {arm} as arm,
+        f"""select chosen.customer_id, fit.person_key, fit.id, {arm} as arm,
                 before.arm is not null as is_assigned,
                 case when agreed.customer_id is null then 'without_consent'
                     when ids.customer_id is null then 'without_id'
@@ -80,7 +82,8 @@ def choose_people(
                     else 'written' end as outcome
             from {chosen} as chosen
             left join {agreed} as agreed on agreed.customer_id = chosen.customer_id
-            left join "activation ids" as ids on ids.customer_id = chosen.customer_id
+            left join (select distinct customer_id from "activation ids") as ids
+                on ids.customer_id = chosen.customer_id
             left join "activation fit" as fit on fit.customer_id = chosen.customer_id
             left join (select distinct customer_id from ({quiet}) as contacts) as contacted
                 on contacted.customer_id = chosen.customer_id
@@ -113,7 +116,10 @@ def _segments_sql(log: Log, segments: Sequence[str]) -> str:
 
 
 def _make_fit(log: Log, plan: Plan) -> None:
-    """Make the table of ids that the target takes: `customer_id`, `id`; of one id, one person."""
+    """Make the table of ids that the target takes: `customer_id`, `person_key`, `id`.
+
+    Of several ids of a person the newest that fits, and of several people of one id one alone.
+    """
     assert plan.target.id is not None
     rule = plan.rule(plan.id_column)
     make_formed(
@@ -127,10 +133,11 @@ def _make_fit(log: Log, plan: Plan) -> None:
         fits.append(f"not {is_formula_sql('formed')}")
     log.engine.materialize(
         "activation fit",
-        f"""select customer_id, formed as id
-            from "activation ids" join "activation formed" using (value)
-            where {" and ".join(fits)}
-            qualify row_number() over (partition by formed order by customer_id) = 1""",
+        f"""select * from (select customer_id, person_key, formed as id
+                from "activation ids" join "activation formed" using (value)
+                where {" and ".join(fits)}
+                qualify row_number() over (partition by customer_id order by rank) = 1) as newest
+            qualify row_number() over (partition by id order by customer_id) = 1""",
     )
 
 

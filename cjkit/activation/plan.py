@@ -71,6 +71,11 @@ def plan_activation(project: Project, name: str) -> Plan:
     if name not in project.activation:
         known = list(project.activation)
         raise unknown_name("activation", name, known, where=f"[activation] of {project.path.name}")
+    if not re.fullmatch(r"[\w-]+", name):
+        raise CjkitError(
+            f"activation.{name!r}: files stand in a folder of its name, so that it may only hold "
+            "letters, digits, - and _."
+        )
     given = project.activation[name]
     target = read_target(given.target or name)
     faults = list(_faults(project, given, target))

@@ -151,19 +151,16 @@ def _find_contents(log: Log, plan: Plan, vault: Vault | None) -> str:
     for namespace in dict.fromkeys(content.id for content in contents if content.id):
         table = f"activation ids {namespace}"
         find_ids(log.engine, table, folder, vault, namespace, WRITTEN)
-        joins.append(_joined(table, f"ids {namespace}"))
+        joins.append(_joined(f"(select * from {column(table)} where rank = 1)", f"ids {namespace}"))
     fields = list(dict.fromkeys(content.private for content in contents if content.private))
     if fields and vault is not None:
         find_private(log.engine, "activation private", folder, vault, fields, WRITTEN)
-        joins.append(_joined("activation private", "private"))
+        joins.append(_joined(column("activation private"), "private"))
     return " ".join(joins)
 
 
 def _joined(table: str, name: str) -> str:
-    return (
-        f"left join {column(table)} as {column(name)} "
-        f"on {column(name)}.customer_id = rows.customer_id"
-    )
+    return f"left join {table} as {column(name)} on {column(name)}.customer_id = rows.customer_id"
 
 
 def _content_sql(content: Content, kinds: dict[str, str]) -> str:
