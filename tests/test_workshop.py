@@ -130,9 +130,10 @@ def test_what_learners_change_does_not_change_what_is_right(workshop, solved):
 
 
 def test_a_verdict_is_escaped_and_says_its_language():
-    verdict = checking.Verdict(False, ("Not yet.", "<script>"), "en")
-    assert "&lt;script&gt;" in verdict._repr_html_()
-    assert 'lang="en"' in verdict._repr_html_()
+    verdict = checking.Verdict(False, ("Not yet.", "<script> `count(*)`, *not* `f(**x)`"), "en")
+    html = verdict._repr_html_()
+    assert "&lt;script&gt; <code>count(*)</code>, <i>not</i> <code>f(**x)</code>" in html
+    assert 'lang="en"' in html
 
 
 def test_the_course_is_the_same_each_time_and_whole_in_both_languages():

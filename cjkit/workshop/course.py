@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -110,22 +111,33 @@ def _files(chapters: Sequence[Chapter]) -> Iterator[tuple[Path, str]]:
 
 
 def _notebook(chapter: Chapter, language: Language, left_out: str) -> NotebookNode:
-    """Return a chapter in one language, for learners or with solutions in place of the tasks."""
+    """Return a chapter in one language, without the code of `left_out`: tasks or solutions.
+
+    What is told of a solution is told by its check.
+    """
     cells = []
     for place, cell in enumerate(chapter.notebook.cells):
         tags = tags_of(cell)
         if place == chapter.head:
             cells.append(_opening(chapter, language))
-        if is_opening(cell) or "instructor" in tags or tags & set(LANGUAGES) - {language}:
-            continue
-        if left_out in tags and (cell.cell_type == "code" or left_out == "solution"):
+        not_here = left_out if cell.cell_type == "code" else "solution"
+        if is_opening(cell) or tags & {not_here, *LANGUAGES} - {language}:
             continue
         if place < chapter.head or "workshop" in tags or tags & TASKS:
-            cells.append(cell)
+            cells.append(_folded(cell))
     notebook: NotebookNode = nbformat.v4.new_notebook(cells=cells)  # type: ignore[no-untyped-call]
     shown = {key: chapter.notebook.metadata[key] for key in ("kernelspec", "language_info")}
     notebook["metadata"] = shown | {"title": chapter.title[language]}
     return notebook
+
+
+def _folded(cell: NotebookNode) -> NotebookNode:
+    """Return a cell, its code folded away where a report hides it."""
+    if "hide-input" not in tags_of(cell):
+        return cell
+    folded = deepcopy(cell)
+    folded["metadata"]["jupyter"] = {"source_hidden": True}
+    return folded
 
 
 def _opening(chapter: Chapter, language: Language) -> NotebookNode:
@@ -135,7 +147,7 @@ def _opening(chapter: Chapter, language: Language) -> NotebookNode:
     )
     cell: NotebookNode = nbformat.v4.new_code_cell(source, id="begin")  # type: ignore[no-untyped-call]
     cell["metadata"] = {"tags": ["hide-input"]}
-    return cell
+    return _folded(cell)
 
 
 def _notes(chapters: Sequence[Chapter], language: Language) -> str:
