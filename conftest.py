@@ -87,6 +87,11 @@ def build_log(journeys: str, **columns: dict[str, Any]) -> Table:
     return events
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the slow modules: none of them is left over for one worker at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
 @pytest.fixture
 def event_log() -> Callable[..., Table]:
     """Return the builder, so that a test shows the journeys that it is about."""
