@@ -2,7 +2,8 @@
 
 The model is that of Fellegi and Sunter (1969), as the library splink estimates it: how often each
 degree of likeness is found in records of one person, and how often by chance. What it reads stands
-in memory only, in an engine of its own that can write no file and reach no network.
+in memory only, in an engine of its own that can write no file and reach no network. Who denied
+consent is read, too: this is how a denial reaches the records of the same person that share no id.
 """
 
 from __future__ import annotations
