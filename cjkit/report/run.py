@@ -105,9 +105,8 @@ def run_report(
     Raises
     ------
     CjkitError
-        When a notebook or parameter is unknown, or `pdf` is asked for where there is no browser
-        (before anything runs), the gate refuses the data,
-        or notebooks fail: all failures together. Nothing is published then.
+        When a notebook or parameter is unknown, or `pdf` is asked for without a browser (before
+        anything runs), the gate refuses the data, or notebooks fail: all failures together.
     """
     if jobs < 1:
         raise CjkitError(f"jobs={jobs!r} must be 1 or more.")
