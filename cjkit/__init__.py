@@ -27,6 +27,7 @@ from cjkit.lifetime_value import (
 )
 from cjkit.paths import measure_flow, measure_transitions, rank_journeys
 from cjkit.report import explore, headline, show
+from cjkit.report.show import show_at_the_end_of_a_cell
 from cjkit.segmentation import (
     assign_segments,
     compare_segments,
@@ -34,6 +35,8 @@ from cjkit.segmentation import (
     find_segments,
 )
 from cjkit.synthetic import make_sample
+
+show_at_the_end_of_a_cell()
 
 __version__ = "0.1.0"
 

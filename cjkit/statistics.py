@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
 Floats = NDArray[np.float64]
 
@@ -97,7 +97,7 @@ def difference_p_value(
         pooled = (x1 + x2) / (n1 + n2)
         error = np.sqrt(pooled * (1 - pooled) * (1 / n1 + 1 / n2))
         score = np.abs(x1 / n1 - x2 / n2) / error
-    p = 2 * stats.norm.sf(score)
+    p = 2 * scipy.stats.norm.sf(score)
     return np.where((error == 0) & (n1 > 0) & (n2 > 0), 1.0, p)
 
 
@@ -123,7 +123,7 @@ def mean_interval(
         mean = s / count
         # Rounding may leave a tiny negative sum of squares where all values are equal.
         variance = np.maximum(ss - s**2 / count, 0) / (count - 1)
-        half = stats.t.ppf(0.5 + confidence / 2, count - 1) * np.sqrt(variance / count)
+        half = scipy.stats.t.ppf(0.5 + confidence / 2, count - 1) * np.sqrt(variance / count)
     half = np.where(count > 1, half, np.nan)
     return mean - half, mean + half
 
@@ -173,7 +173,7 @@ def ratio_interval(
         )
         # Rounding may leave a tiny negative sum of squares where all ratios are equal.
         error = np.sqrt(np.maximum(residual, 0) * count / (count - 1)) / np.abs(x)
-        half = stats.t.ppf(0.5 + confidence / 2, count - 1) * error
+        half = scipy.stats.t.ppf(0.5 + confidence / 2, count - 1) * error
     half = np.where(count > 1, half, np.nan)
     return ratio - half, ratio + half
 
@@ -266,7 +266,7 @@ def benjamini_hochberg(p_values: ArrayLike) -> Floats:
     adjusted = np.full(p.shape, np.nan)
     known = ~np.isnan(p)
     if known.any():
-        adjusted[known] = stats.false_discovery_control(p[known], method="bh")
+        adjusted[known] = scipy.stats.false_discovery_control(p[known], method="bh")
     return adjusted
 
 
@@ -278,4 +278,4 @@ def _counts(values: ArrayLike) -> Floats:
 
 
 def _z(confidence: float) -> float:
-    return float(stats.norm.ppf(0.5 + confidence / 2))
+    return float(scipy.stats.norm.ppf(0.5 + confidence / 2))

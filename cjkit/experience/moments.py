@@ -8,8 +8,8 @@ from typing import ClassVar
 
 import numpy as np
 import pandas as pd
+import scipy
 from matplotlib.axes import Axes
-from scipy import stats
 
 from cjkit.checks import CjkitError, microseconds, parse_duration, unknown_name
 from cjkit.engine import Table
@@ -243,14 +243,14 @@ def _tidy(found: pd.DataFrame, keys: list[str], fewest: int) -> pd.DataFrame:
         for _, rows in found.groupby(own)
     ]
     table["rate_gap"], error, degrees = np.array(gaps, dtype=float).reshape(-1, 3).T
-    half = stats.t.ppf(0.975, degrees) * error
+    half = scipy.stats.t.ppf(0.975, degrees) * error
     table["rate_gap_low"] = (table["rate_gap"] - half).clip(lower=-1)
     table["rate_gap_high"] = (table["rate_gap"] + half).clip(upper=1)
     went = table["good_went_on"] + table["bad_went_on"]
     enough = (table[["good", "bad"]].min(axis=1) >= fewest) & (error > 0)
     enough &= (went >= _FEWEST_OUTCOMES) & (table["people"] - went >= _FEWEST_OUTCOMES)
     with np.errstate(divide="ignore", invalid="ignore"):
-        p_values = pd.Series(2 * stats.t.sf(np.abs(table["rate_gap"] / error), degrees))
+        p_values = pd.Series(2 * scipy.stats.t.sf(np.abs(table["rate_gap"] / error), degrees))
     table["p_value"] = benjamini_hochberg(p_values.where(enough))
     table["at_stake"] = table["rate_gap"] * table["bad"]
     table["is_moment"] = (table["p_value"] <= FALSE_DISCOVERIES) & (table["rate_gap"] > 0)

@@ -4,16 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import accuracy_score, f1_score
-from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
-from sklearn.pipeline import Pipeline, make_pipeline
 from threadpoolctl import threadpool_limits
 
 from cjkit.checks import CjkitError
@@ -23,6 +18,9 @@ from cjkit.labels import MISSING, Language, display_name, format_number, format_
 from cjkit.plots.rates import draw_rates
 from cjkit.privacy import Relation, Rest
 from cjkit.statistics import wilson_interval
+
+if TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline
 
 BETTER_BY = 0.1
 """By how much macro-F1 must beat that of guessing."""
@@ -222,6 +220,9 @@ def _learn(
     known: pd.DataFrame, folds: int, seed: int
 ) -> tuple[Pipeline | None, pd.Series[Any], dict[str, Any]]:
     """Return what was learned from the texts of one language, each class's mean, and its trial."""
+    from sklearn.metrics import accuracy_score, f1_score
+    from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
+
     unknown = dict.fromkeys(_MEASURED[:-1], np.nan) | {"is_reliable": False}
     felt = known["felt"].to_numpy(float)
     classes = pd.Series(np.where(felt >= _GOOD, 1, np.where(felt <= _LOW, -1, 0)), known.index)
@@ -255,6 +256,10 @@ def _learn(
 
 def _model() -> Pipeline:
     """Return what learns: characters rather than words, since Japanese has no spaces."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+
     return make_pipeline(
         TfidfVectorizer(analyzer="char", ngram_range=(1, 4), min_df=2, sublinear_tf=True),
         LogisticRegression(C=3, class_weight="balanced", tol=1e-3, max_iter=300),

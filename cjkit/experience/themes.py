@@ -10,8 +10,6 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from sklearn.decomposition import NMF
-from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS, TfidfVectorizer
 
 from cjkit.checks import CjkitError
 from cjkit.engine import Table, text
@@ -201,6 +199,8 @@ _COLUMNS = [
 
 def _words(written: str) -> list[str]:
     """Return the words of a text that may name a theme."""
+    from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
+
     return [word for word in _TERM.findall(written.lower()) if word not in ENGLISH_STOP_WORDS]
 
 
@@ -208,6 +208,9 @@ def _themes_of(
     language: str, texts: pd.DataFrame, themes: int, fewest: int, quotes: bool
 ) -> list[dict[str, Any]]:
     """Return a row for each theme of the texts of one language, the most frequent first."""
+    from sklearn.decomposition import NMF
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
     reader = TfidfVectorizer(analyzer=_words, min_df=max(2, len(texts) // 200), max_df=0.5)
     try:
         weights = reader.fit_transform(texts["text"])

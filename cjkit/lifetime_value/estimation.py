@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import minimize
+import scipy
 
 from cjkit.statistics import Floats
 
@@ -74,7 +74,7 @@ def maximise(
         penalty = precision * float(away @ away) / 2
         return (penalty - height) / customers, (precision * away - slope * values) / customers
 
-    found = minimize(
+    found = scipy.optimize.minimize(
         loss,
         centre,
         jac=True,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy import stats
 
 from cjkit.statistics import Floats
 
@@ -72,4 +72,4 @@ def compare_survival(lost: Floats, censored: Floats) -> float:
     covariance = np.diag(factor @ share) - (share * factor[:, None]).T @ share
     # The excesses add up to 0: one group of them tells nothing more.
     score = float(beyond[1:] @ np.linalg.pinv(covariance[1:, 1:]) @ beyond[1:])
-    return float(stats.chi2.sf(score, at_risk.shape[1] - 1))
+    return float(scipy.stats.chi2.sf(score, at_risk.shape[1] - 1))

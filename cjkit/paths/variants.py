@@ -6,18 +6,20 @@ numpy and scikit-learn over distinct ways, each with its count; nobody's own jou
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.sparse import coo_array, csr_array
-from sklearn.cluster import KMeans
-from sklearn.decomposition import TruncatedSVD
-from sklearn.feature_extraction.text import TfidfTransformer
 from threadpoolctl import threadpool_limits
 
 from cjkit.paths.codes import Code
 from cjkit.statistics import Floats
+
+if TYPE_CHECKING:
+    from sklearn.decomposition import TruncatedSVD
+    from sklearn.feature_extraction.text import TfidfTransformer
 
 Whole = NDArray[np.int64]
 
@@ -137,6 +139,9 @@ def _place(
     places: Whole, journeys: Whole, size: int, seed: int
 ) -> tuple[TfidfTransformer, TruncatedSVD, Floats]:
     """Put each way at a point, so that ways which are alike lie near each other."""
+    from sklearn.decomposition import TruncatedSVD
+    from sklearn.feature_extraction.text import TfidfTransformer
+
     runs = _runs(places, size)
     weights = TfidfTransformer(sublinear_tf=True).fit(runs)
     said = weights.transform(runs)
@@ -174,6 +179,8 @@ def _shuffle(places: Whole, journeys: Whole, rng: np.random.Generator) -> tuple[
 
 def _centres(points: Floats, journeys: Whole, count: int, rng: np.random.Generator) -> Floats:
     """Return the middles of `count` types, of the ways that anybody took."""
+    from sklearn.cluster import KMeans
+
     taken = journeys > 0
     means = KMeans(count, n_init=_BEGINNINGS, random_state=int(rng.integers(2**31)))
     found: Floats = means.fit(points[taken], sample_weight=journeys[taken]).cluster_centers_

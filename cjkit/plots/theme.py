@@ -8,7 +8,6 @@ from contextlib import contextmanager
 
 import matplotlib as mpl
 import matplotlib_fontja
-import seaborn as sns
 from cycler import cycler
 from matplotlib import font_manager
 
@@ -52,6 +51,8 @@ logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
 @contextmanager
 def theme(language: Language = "en") -> Iterator[None]:
     """Draw in cjkit's style with the fonts of `language`, and restore what was set before."""
+    import seaborn as sns
+
     known = {font.name for font in font_manager.fontManager.ttflist}
     if "IPAexGothic" not in known:
         font_manager.fontManager.addfont(font_file("IPAexGothic"))

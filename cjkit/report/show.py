@@ -7,10 +7,12 @@ data is escaped, and small cells are masked before anything is written.
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import math
 import os
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from html import escape
 from importlib import resources
@@ -127,6 +129,31 @@ def _render(
             parts.append(_folded_table(result, rows, language, key, is_second=bool(drawn)))
     parts.append(_statements(getattr(result, "sql", ()), language))
     return f'<section class="cj-result" id="{key}" lang="{language}">{"".join(parts)}</section>'
+
+
+def show_at_the_end_of_a_cell() -> None:
+    """Let a result that ends a cell of a notebook show itself, as `show` would.
+
+    Results stand below this room and know nothing of pages, so they are given their
+    `_repr_html_` here: all dataclasses with a `table` in the modules that are loaded.
+    """
+    modules = [module for name, module in sys.modules.items() if name.startswith("cjkit.")]
+    for kind in {value for module in modules for value in vars(module).values() if _is_kind(value)}:
+        kind._repr_html_ = _repr_html
+
+
+def _is_kind(value: object) -> bool:
+    """Say whether `value` is a class of results."""
+    return (
+        isinstance(value, type)
+        and dataclasses.is_dataclass(value)
+        and "table" in {field.name for field in dataclasses.fields(value)}
+    )
+
+
+def _repr_html(result: Any) -> str:
+    section = render(result, languages()[0], key=new_key())
+    return f"<style>{style()}</style>{section}"
 
 
 def headline(

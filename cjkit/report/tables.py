@@ -8,7 +8,6 @@ from html import escape
 from typing import Any
 
 import pandas as pd
-from great_tables import GT, html
 
 from cjkit.labels import (
     NO_VALUE,
@@ -87,6 +86,8 @@ def write_table(
     str
         One `<table>` element.
     """
+    from great_tables import GT, html
+
     formats, heads = formats or {}, heads or {}
     shown = table.head(SHOWN_ROWS)
     bounds = {bound for name in table for bound in _interval(table, str(name))}

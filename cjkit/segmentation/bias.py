@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from sklearn.neighbors import NearestNeighbors
 from threadpoolctl import threadpool_limits
 
 from cjkit.engine import Table, column, text
@@ -233,6 +232,8 @@ _DIFFERENCES = ("share_if", "share_change", "share_change_low", "share_change_hi
 
 def _neighbour_shares(people: pd.DataFrame, known: pd.DataFrame, segments: list[str]) -> Floats:
     """Return for each missing person the shares of the segments among the nearest known ones."""
+    from sklearn.neighbors import NearestNeighbors
+
     axes = learn_axes(known.drop(columns="segment"))
     if not axes:
         return np.tile([(known["segment"] == name).mean() for name in segments], (len(people), 1))

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
-from sklearn.cluster import KMeans
-from sklearn.metrics import adjusted_rand_score, silhouette_score
 from threadpoolctl import threadpool_limits
 
 from cjkit.labels import Language, format_number, label
 from cjkit.plots.lines import Line, draw_lines
 from cjkit.statistics import Floats
+
+if TYPE_CHECKING:
+    from sklearn.cluster import KMeans
 
 STABLE = 0.8
 """A partition is stable when samples drawn anew give it again with a mean ARI of this or more."""
@@ -100,6 +101,8 @@ def choose_number(points: Floats, most: int, seed: int, *, draws: int = 10) -> G
     draws : int, default 10
         Samples drawn for stability, and clouds without groups: for each number.
     """
+    from sklearn.metrics import adjusted_rand_score
+
     rng = np.random.default_rng(seed)
     covariance = np.atleast_2d(np.cov(points, rowvar=False))
     rows = []
@@ -140,11 +143,15 @@ def choose_number(points: Floats, most: int, seed: int, *, draws: int = 10) -> G
 
 def partition(points: Floats, number: int, seed: int, *, starts: int = _STARTS) -> KMeans:
     """Return k-means with the best of several starts."""
+    from sklearn.cluster import KMeans
+
     return KMeans(number, n_init=starts, random_state=seed).fit(points)
 
 
 def silhouette(points: Floats, labels: NDArray[Any]) -> float:
     """Return the mean silhouette, of at most 2,000 points."""
+    from sklearn.metrics import silhouette_score
+
     if len(np.unique(labels)) < 2:
         return float("nan")
     some = min(_COMPARED, len(points))

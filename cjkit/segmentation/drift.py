@@ -7,9 +7,8 @@ from typing import ClassVar
 
 import numpy as np
 import pandas as pd
+import scipy
 from matplotlib.axes import Axes
-from scipy import stats
-from sklearn.metrics import adjusted_rand_score
 from threadpoolctl import threadpool_limits
 
 from cjkit.checks import unknown_name
@@ -172,7 +171,7 @@ def _index(counts: pd.DataFrame) -> dict[str, float | str]:
     psi = float(
         ((shares["now"] - shares["before"]) * np.log(shares["now"] / shares["before"])).sum()
     )
-    chance = float(stats.chi2.ppf(0.95, max(len(counts) - 1, 1)) * (1 / sizes).sum())
+    chance = float(scipy.stats.chi2.ppf(0.95, max(len(counts) - 1, 1)) * (1 / sizes).sum())
     steady = psi < WATCH or psi <= chance
     status = "steady" if steady else "watch" if psi < DRIFTED else "drifted"
     return {"psi": psi, "psi_by_chance": chance, "status": status}
@@ -180,6 +179,8 @@ def _index(counts: pd.DataFrame) -> dict[str, float | str]:
 
 def _agreement(now: Features, definition: Definition, sample: int, seed: int) -> tuple[float, str]:
     """Return how far a partition learnt anew agrees with that of the definition."""
+    from sklearn.metrics import adjusted_rand_score
+
     names = [axis.feature for axis in definition.axes]
     sql = f"""
         select {", ".join(map(column, names))} from {now.customers} as features

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.tree import DecisionTreeClassifier
 
 from cjkit.labels import Language, format_number, format_percent, label
 from cjkit.segmentation.features import CHANNEL, feature_name
 from cjkit.statistics import wilson_interval
+
+if TYPE_CHECKING:
+    from sklearn.tree import DecisionTreeClassifier
 
 Clause = tuple[str, str, float]
 """A feature, '<=' or '>', and a threshold."""
@@ -96,6 +98,8 @@ def explain_segments(
 
     A missing feature counts as the median of those that are known.
     """
+    from sklearn.tree import DecisionTreeClassifier
+
     known = drawn.astype(float).fillna(drawn.median(numeric_only=True)).fillna(0.0)
     is_held_out = np.random.default_rng(seed).random(len(known)) < 0.3
     smallest = max(5, len(known) // 100)
