@@ -282,6 +282,8 @@ def _check(given: argparse.Namespace) -> int:
     checked = check_project(project)
     for line in checked.lines:
         print(line)
+    for name in project.activation:
+        print(f"activation {name}")
     for warning in checked.warnings:
         say(f"warning: {warning}")
     faults = (*checked.faults, *check_activations(project))

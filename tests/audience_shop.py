@@ -50,7 +50,8 @@ SOURCES = {
         "orders",
         f'order_id = "order", ordered_at = {AT}, revenue = {{ column = "amount", numbers = true }},'
         ' quantity = { column = "quantity", numbers = true }, product_id = "product", '
-        'category = "category", is_return = { when = { column = "kind", is = ["return"] } }',
+        'category = "category", x_name = "name",'
+        ' is_return = { when = { column = "kind", is = ["return"] } }',
         "",
     ),
     "consent": (
@@ -80,11 +81,11 @@ FILES = {
         2026-01-24 23:59:59, fay, , , send, , , outbound
         2026-01-25 00:00:00, , eve@x.jp, , send, , , outbound
         2026-01-31 10:00:00, , , c-none, view, p1, ,""",
-    "shop": """order, at, login, product, category, quantity, amount, kind
-        o1, 2026-01-10 11:00:00, ann, p1, lamp, 2, 2000, sale
-        o1, 2026-01-10 11:00:00, ann, p2, rug, 1, 500.5, sale
-        o2, 2026-01-12 11:00:00, ann, p1, lamp, 1, 1000, return
-        o3, 2026-01-13 11:00:00, bob, p2, rug, 1, 900, sale""",
+    "shop": """order, at, login, product, category, quantity, amount, kind, name
+        o1, 2026-01-10 11:00:00, ann, p1, lamp, 2, 2000, sale, Lamp
+        o1, 2026-01-10 11:00:00, ann, p2, rug, 1, 500.5, sale,
+        o2, 2026-01-12 11:00:00, ann, p1, lamp, 1, 1000, return,
+        o3, 2026-01-13 11:00:00, bob, p2, rug, 1, 900, sale, Rug""",
     "consent": """login, mail, purpose, answer, at
         ann, , marketing, no, 2025-01-01 00:00:00
         ann, , marketing, yes, 2025-02-01 00:00:00

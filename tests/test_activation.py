@@ -68,7 +68,7 @@ columns = { TIER = "tier", POINTS = "points" }
 id = "login"
 columns = { "loyalty tier" = "tier", name = { private = "last" } }
 [activation.adobe_recommendations]
-columns = { "entity.brand" = { value = 'Tiny, "真"' } }
+columns = { "entity.name" = "x_name", "entity.brand" = { value = 'Tiny, "真"' } }
 [activation.algolia_events]
 id = "login"
 columns = { index = { value = "products" } }
@@ -196,11 +196,11 @@ def test_the_feed_of_products_keeps_its_marks(shop):
     head, marked, *rows = text.splitlines()
     assert head.startswith("## RECS")
     assert marked.startswith("## RECS''## RECS''")
-    assert rows[0] == "## RECSentity.id,entity.categoryId,entity.value,entity.brand"
+    assert rows[0] == "## RECSentity.id,entity.name,entity.categoryId,entity.value,entity.brand"
     assert rows[1:] == [
-        'p1,lamp,1000,"Tiny, ""真"""',
-        'p2,rug,900,"Tiny, ""真"""',
-        'p3,,,"Tiny, ""真"""',
+        'p1,Lamp,lamp,1000,"Tiny, ""真"""',
+        'p2,Rug,rug,900,"Tiny, ""真"""',
+        'p3,,,,"Tiny, ""真"""',
     ]
     assert done.table.empty
     assert done.rows == 3

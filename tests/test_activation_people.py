@@ -14,10 +14,11 @@ from audience_shop import FILES, write_shop
 
 from cjkit import cleansing
 from cjkit.__main__ import main
-from cjkit.activation import activate, find_files
+from cjkit.activation import activate, find_files, writing
 from cjkit.checks import CjkitError
 from cjkit.cleansing.forgetting import forget, plan_forgetting
 from cjkit.cleansing.person import read_person
+from cjkit.events import split_by
 from cjkit.privacy import audit
 from cjkit.project import Activation, HoldOut, read_project
 
@@ -74,7 +75,7 @@ def draw_shop(seed, people=150):
             else "eligible"
         )  # fmt: skip
     files["hits"].append("2026-01-31 10:00:00,u0,,,view,p1,,")
-    files["shop"].append("o1,2026-01-10 11:00:00,u0,p1,lamp,1,100,sale")
+    files["shop"].append("o1,2026-01-10 11:00:00,u0,p1,lamp,1,100,sale,")
     return {name: "\n".join(lines) for name, lines in files.items()}, expected
 
 
@@ -120,6 +121,16 @@ def test_everybody_has_one_outcome_and_no_other(drawn):
 @pytest.mark.parametrize("seed", range(2, 12))
 def test_everybody_has_one_outcome_in_many_logs(tmp_path, seed):
     check_conservation(tmp_path, seed)
+
+
+def test_the_effect_can_be_measured_by_arm(drawn):
+    log = cleansing.open(drawn[0].path, as_of=AS_OF)
+    arms = "select customer_id, arm from assignments where experiment = 'list'"
+    log.engine.materialize("arms", arms)
+    found = split_by(log.events, "arms.arm")
+    assert set(found.values) <= {"audience", "hold_out", "(missing)"}
+    assert {"audience", "hold_out"} <= set(found.values)
+    log.engine.close()
 
 
 def test_the_same_people_are_kept_aside_everywhere_and_stay_there(drawn):
@@ -185,7 +196,6 @@ def test_a_run_that_fails_in_the_middle_leaves_all_as_it_was(small, monkeypatch)
     folder = small.folder / "activation"
     before = done.files[0].read_bytes()
     lines = audit.verify(small).lines
-    from cjkit.activation import writing
 
     def fail(cell):
         if cell == "fay@x.jp":
@@ -198,9 +208,14 @@ def test_a_run_that_fails_in_the_middle_leaves_all_as_it_was(small, monkeypatch)
             activate(small, name, as_of=AS_OF)
     assert sorted(path.name for path in folder.iterdir()) == [".gitignore", "list"]
     assert done.files[0].read_bytes() == before
+    (folder / "partial-list").mkdir()  # as a killed run leaves it
+    assert find_files(small) == ["activation/list", "activation/partial-list"]
     commands = [line["command"] for line in audit.read(small)[lines:]]
     assert "activate" not in commands
     assert not read_arms(small, "other")
+    monkeypatch.undo()
+    activate(small, "list", as_of=AS_OF)
+    assert find_files(small) == ["activation/list"]
 
 
 def test_the_audit_log_tells_counts_and_no_person(small):

@@ -1,8 +1,27 @@
 """What goes back to other systems: audiences, profiles, products and events, as files.
 
 `python -m cjkit activate JOURNEY.toml NAME` writes what `[activation.NAME]` of the project file
-says. Nothing is ever sent: somebody takes the files to the system. `targets/*.toml` say what each
-system takes (`list_targets`); a new system is a new file there, nearly always without code.
+says. Nothing is ever sent: somebody takes the files to the system::
+
+    [activation]
+    dir = "activation"                                  # where files stand, for you alone
+    hold_out = { share = 0.1, seed = 1 }                # who is left alone, to measure the effect
+    quiet = { within = "7D", events = ["send_email"] }  # who was contacted lately
+    [activation.vip]
+    target = "hubspot"                                  # one of `list_targets()`
+    id = "email"                                        # a strong namespace of [identity]
+    segment = ["champions"]                             # as a report saved it
+    [activation.vip.columns]
+    "Membership tier" = "tier"                          # of customers, or of the saved segments
+    "First Name" = { private = "first_name" }           # of the mappings' [private]
+    "Phone Number" = { id = "phone" }                   # an id of another namespace
+    "Lead Status" = { value = "NEW" }                   # the same in every row
+
+`cjkit.project.Activation` says what else may stand there. Rows of a target are people, interactions
+with products (`events` says how it calls which event, purchases are lines of orders), or products.
+`targets/*.toml` say what each system takes; a new system is a new file there, nearly always without
+code (`cjkit.activation.targets` is the language, `cjkit.activation.forms` says how values are
+written).
 
 Who is in a file
 ----------------
@@ -18,7 +37,12 @@ Whom nothing reaches
 same seed and share keep the same people aside in all activations. Whoever was in a file, or held
 out, is remembered with the time, and stays in that arm; the table `assignments` of the log has them
 (`experiment` is the name of the activation, `arm` is `audience` or `hold_out`), so that what both
-do afterwards can be compared. Those who were set aside for another reason are in neither arm.
+do afterwards can be compared. Those who were set aside for another reason are in neither arm. In a
+notebook, once the log reaches beyond that time::
+
+    arms = "select customer_id, arm from assignments where experiment = 'vip'"
+    log.engine.materialize("arms", arms)
+    cjkit.measure_funnel(log.events, ["view_product", "purchase"], within="30D", by="arms.arm")
 
 Where files are
 ---------------

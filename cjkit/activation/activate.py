@@ -141,12 +141,14 @@ def find_files(project: Project) -> list[str]:
     """Return the folders of activations whose files hold people, as the project's folder sees them.
 
     A later activation of the same name replaces them; else they stay until somebody removes them.
+    What a killed run left half-made is among them.
     """
     home = project.folder / project.activating.dir
     return [
-        f"{project.activating.dir}/{path.parent.name}"
-        for path in sorted(home.glob(f"*/{MANIFEST}"))
-        if json.loads(path.read_text(encoding="utf-8"))["people"]
+        f"{project.activating.dir}/{folder.name}"
+        for folder in sorted(home.glob("*/"))
+        if not (manifest := folder / MANIFEST).is_file()
+        or json.loads(manifest.read_text(encoding="utf-8"))["people"]
     ]
 
 
