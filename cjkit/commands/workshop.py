@@ -32,7 +32,7 @@ def _workshop(given: argparse.Namespace) -> int:
 
     course = write_course(given.folder, say=say)
     for path in course.kept:
-        say(f"kept {path}, which has been changed since")
+        say(f"kept {path}, which holds changes: remove it to get it anew")
     say(f"{course.minutes // 60} h {course.minutes % 60} min; begin with en/ or ja/")
     print(course.folder)
     return 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 import io
 import re
 from collections.abc import Mapping
@@ -81,12 +80,15 @@ def begin(name: str, scope: Mapping[str, Any], *, language: Language | None = No
     """
     if language is not None:
         set_languages([language])
-    kept = {
-        key: copy.deepcopy(value) if isinstance(value, (list, dict)) else value
-        for key, value in scope.items()
-        if not key.startswith("_")
-    }
+    kept = {key: _copied(value) for key, value in scope.items() if not key.startswith("_")}
     return Checker(read_chapter(name), kept, languages()[0])
+
+
+def _copied(value: Any) -> Any:
+    """Return a copy of a list or dict, which a learner may change; else the value itself."""
+    if type(value) is list:
+        return [_copied(one) for one in value]
+    return {k: _copied(one) for k, one in value.items()} if type(value) is dict else value
 
 
 class Checker:

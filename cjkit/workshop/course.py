@@ -20,7 +20,7 @@ from cjkit.report.plan import TASKS
 from cjkit.synthetic import make_sample
 from cjkit.workshop.reading import Chapter, is_opening, read_chapters, tags_of
 
-CUSTOMERS = 3_000
+CUSTOMERS = 3_000  # with far fewer, the stories drown in chance
 BREAK = 15
 SAMPLE = "data/sample"
 PROJECT = Path(cjkit.__file__).parent.parent / SAMPLE / "journey.toml"
@@ -44,9 +44,7 @@ class Course:
     kept: tuple[Path, ...]
 
 
-def write_course(
-    folder: str | Path, *, customers: int = CUSTOMERS, say: Callable[[str], None] = print
-) -> Course:
+def write_course(folder: str | Path, *, say: Callable[[str], None] = print) -> Course:
     """Write the workshop below `folder`, with a small sample company that is ready to open.
 
     `en/` and `ja/` hold a notebook a chapter for learners, `solutions/` the same with solutions,
@@ -57,8 +55,6 @@ def write_course(
     ----------
     folder : path
         Made where it does not exist.
-    customers : int, default 3,000
-        The size of the company. With far fewer, the stories drown in chance.
     say : callable
         Told of progress.
 
@@ -73,7 +69,7 @@ def write_course(
     company = folder / SAMPLE
     if not (company / "exports").is_dir():
         say("writing the sample company")
-        make_sample(company, customers=customers)
+        make_sample(company, customers=CUSTOMERS)
     _write(company / "journey.toml", _project())
     say("preparing its log")
     prepare(read_project(company / "journey.toml"))
@@ -153,8 +149,8 @@ def _opening(chapter: Chapter, language: Language) -> NotebookNode:
 def _notes(chapters: Sequence[Chapter], language: Language) -> str:
     """Write the instructor's notes: times, aims, hints, and what there is to find."""
 
-    def word(term: str, **values: object) -> str:
-        return label(f"workshop_{term}", language, **values)
+    def word(term: str) -> str:
+        return label(f"workshop_{term}", language)
 
     whole = sum(chapter.minutes for chapter in chapters)
     lines = [f"# {word('notes_title')}", "", word("notes_about"), ""]

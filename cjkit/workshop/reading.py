@@ -79,7 +79,7 @@ def read_chapter(name: str) -> Chapter:
     Raises
     ------
     CjkitError
-        When there is no such notebook.
+        When there is no such notebook, or an exercise of it lacks a part.
     """
     files = _files()
     if name not in files:
@@ -123,7 +123,7 @@ def _exercises(name: str, cells: Sequence[NotebookNode]) -> tuple[Exercise, ...]
         tags = tags_of(cell)
         if "instructor" in tags or not tags & TASKS or is_opening(cell):
             continue
-        if "exercise" in tags and is_answered:
+        if not groups or ("exercise" in tags and is_answered):
             groups.append([])
         is_answered = "solution" in tags
         groups[-1].append(cell)
@@ -131,20 +131,24 @@ def _exercises(name: str, cells: Sequence[NotebookNode]) -> tuple[Exercise, ...]
 
 
 def _exercise(name: str, number: int, cells: Sequence[NotebookNode]) -> Exercise:
-    solution = ""
+    code: dict[str, str] = {}
     prose: dict[str, dict[Language, str]] = {"exercise": {}, "hint": {}, "solution": {}}
     for cell in cells:
         tags = tags_of(cell)
+        role = next(role for role in ("hint", "solution", "exercise") if role in tags)
         if cell.cell_type == "code":
-            if f"check({number}, " not in cell.source:
-                raise CjkitError(f"{name}: a code cell of exercise {number} lacks its check(...).")
-            solution = cell.source if "solution" in tags else solution
+            code[role] = cell.source
         else:
-            role = next(role for role in ("hint", "solution", "exercise") if role in tags)
             prose[role] |= {one: cell.source for one in LANGUAGES if one in tags}
+    lacks = [f"{role} in {one}" for role in prose for one in LANGUAGES if one not in prose[role]]
+    for role in ("exercise", "solution"):
+        if f"check({number}, " not in code.get(role, ""):
+            lacks.append(f"code of the {role} with check({number}, ...)")
+    if lacks:
+        raise CjkitError(f"{name}: exercise {number} lacks its {', its '.join(lacks)}.")
     return Exercise(
         number=number,
-        solution=solution,
+        solution=code["solution"],
         title={one: _heading(words) for one, words in prose["exercise"].items()},
         story=prose["solution"],
         hints={one: tuple(_items(words)) for one, words in prose["hint"].items()},
