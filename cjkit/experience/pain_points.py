@@ -86,11 +86,12 @@ class PainPoints:
     sql: tuple[str, ...]
 
     counts: ClassVar[dict[str, tuple[str, ...]]] = dict.fromkeys(("people", "affected"), _RESTS)
-    formats: ClassVar[dict[str, str]] = {
-        "symptom": "symptom",
-        "excess_rate": "rate",
-        "p_value": "number",
-    }
+
+    @property
+    def formats(self) -> dict[str, str]:
+        """What the columns hold whose names do not say it."""
+        across = {"group": self.across} if self.across else {}
+        return {**across, "symptom": "symptom", "excess_rate": "rate", "p_value": "number"}
 
     @property
     def adds_up(self) -> tuple[Relation, ...]:

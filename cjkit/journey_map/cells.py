@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -89,12 +89,11 @@ class JourneyMap:
     parts: Parts
     sql: tuple[str, ...]
 
-    formats: ClassVar[dict[str, str]] = {
-        "lane": "lane",
-        "item": "touchpoint",
-        "measure": "measure",
-        "value": "number",
-    }
+    @property
+    def formats(self) -> dict[str, str]:
+        """What the columns hold whose names do not say it."""
+        kinds = {"lane": "lane", "item": "touchpoint", "measure": "measure", "value": "number"}
+        return {**kinds, "group": self.across} if self.across else kinds
 
     def remade(self, mask: Mask) -> JourneyMap:
         """Return the map with the figures that `mask` leaves of the results that it is made of."""

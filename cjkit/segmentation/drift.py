@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -53,8 +53,8 @@ class Drift:
         "customers": ("psi", "psi_by_chance", "status"),
         "previous_customers": ("psi", "psi_by_chance", "status"),
     }
-    formats: ClassVar[dict[str, str]] = {
-        "feature": "feature",
+    formats: ClassVar[dict[str, Any]] = {
+        "feature": feature_name,
         "psi": "precise",
         "psi_by_chance": "precise",
         "status": "drift",

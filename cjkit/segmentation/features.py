@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 import pandas as pd
 
@@ -90,11 +90,11 @@ class Features:
     sql: tuple[str, ...]
 
     counts: ClassVar[dict[str, tuple[str, ...]]] = {"customers": ("known_share", "mean")}
-    formats: ClassVar[dict[str, str]] = {
-        "feature": "feature",
-        "kind": "feature_kind",
-        "mean": "precise",
-    }
+
+    @property
+    def formats(self) -> dict[str, Any]:
+        """What the columns hold whose names do not say it."""
+        return {"feature": feature_name, "kind": "feature_kind", "mean": "precise"}
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -69,8 +69,8 @@ class FoundSegments:
         "customers": ("mean", "other_mean", "contrast", "contrast_low", "contrast_high")
     }
     adds_up: ClassVar[tuple[Relation, ...]] = (Totals("customers", ("feature",)),)
-    formats: ClassVar[dict[str, str]] = {
-        "feature": "feature",
+    formats: ClassVar[dict[str, Any]] = {
+        "feature": feature_name,
         "mean": "precise",
         "other_mean": "precise",
     }

@@ -46,7 +46,7 @@ class IdentitySummary:
     splits: float
     alike: int
     alike_precision: float | None
-    formats: ClassVar[dict[str, str]] = {"strength": "strength"}
+    formats: ClassVar[dict[str, str]] = {"strength": "strength", "namespace": "namespace"}
 
     def remade(self, mask: Callable[[Any], Any]) -> IdentitySummary:
         """Return the summary with the ids, and the figures, of few people hidden."""
