@@ -197,6 +197,38 @@ def test_a_wrong_encoding_is_named_by_line_byte_and_what_would_fit(engine, tmp_p
         records(engine, path, ["番号"])
 
 
+@given(
+    st.binary(min_size=1, max_size=6), st.sampled_from([b'{"v": "_"}', b'{"_": 1}', b"_{}", b"{}_"])
+)
+@settings(max_examples=60, deadline=None)
+def test_no_line_of_json_with_bytes_that_are_no_utf_8_is_read(engine, wrong, line):
+    """So that NDJSON is looked through only where a record could not be read."""
+    with tempfile.TemporaryDirectory() as name:
+        content = b'{"v": "a"}\n' + line.replace(b"_", wrong) + b'\n{"v": "b"}\n'
+        path = write(Path(name), "a.ndjson", content)
+        try:
+            content.decode()
+        except UnicodeDecodeError:
+            with pytest.raises(CjkitError, match="is not utf-8: line"):
+                records(engine, path, ["v"])
+        else:
+            found, _ = records(engine, path, ["v"])
+            assert [found[1], found[max(found)]] == [["a"], ["b"]]
+
+
+@pytest.mark.parametrize("form", ["csv", "ndjson"])
+def test_records_are_numbered_in_order_however_many_threads_read(tmp_path, form):
+    count = 400_000
+    lines = (f"{n},x" if form == "csv" else f'{{"n":{n},"v":"x"}}' for n in range(1, count + 1))
+    path = write(tmp_path, f"a.{form}", "\n".join([*(["n,v"] if form == "csv" else []), *lines]))
+    engine = DuckDB(threads=4)
+    read_records(engine, "read", path, FileRule(), ["n"], salt="", workspace=tmp_path)
+    found = engine.query(
+        "select count(*) as n, count_if(record_no = f1::bigint) as right from read"
+    )
+    assert found.iloc[0].tolist() == [count, count]
+
+
 def test_the_byte_is_right_beyond_the_first_piece(engine, tmp_path):
     start = b"id,v\n" + b"1,abcdefgh\n" * 400_000
     path = write(tmp_path, "a.csv", start + b"2,\xff\n")

@@ -76,7 +76,7 @@ def open_csv(
     rows = strict if len(names) > 1 else f"(select * from {strict} where c1 is not null)"
     record = f"cast({json_record(names, table.cells)} as varchar) as record"
     return Reading(
-        f"select row_number() over () as record_no, {', '.join(fields)} from {rows}",
+        f"select {', '.join(fields)} from {rows}",
         f"select row_number() over () as record_no, {record} from {rows}",
         unmapped,
         absent=absent_columns(wanted, places),

@@ -23,8 +23,9 @@ class Reading:
     Attributes
     ----------
     sql : str
-        A query that gives `record_no` (from 1), `record_text` (the whole record; missing where it
-        could not be read), and the columns that were asked for, as text: `f1`, `f2`, ... in order.
+        A query that gives `record_text` (the whole record; missing where it could not be read), the
+        columns that were asked for, as text: `f1`, `f2`, ... in order, and `record_no` (from 1),
+        where that is not the place of a row among those that it gives.
     raw : str
         A query that gives `record_no` and `record`: the record as a JSON object of all its columns,
         or, where it could not be read, a JSON string of what stands there (missing where the engine
@@ -182,9 +183,9 @@ def pair_lists(given: str, pairs: Pairs) -> tuple[str, str]:
     """Write the keys and the values of a list of pairs, as two lists; an object has none."""
     wrapped = f"starts_with({given}, '{{\"list\":')"
     inner = f"case when {wrapped} then cast(to_json({as_list(given)}) as varchar) else {given} end"
-    is_list = f"json_valid({given}) and (starts_with(ltrim({given}), '[') or {wrapped})"
+    is_list = f"(starts_with(ltrim({given}), '[') or {wrapped})"
     shape = text(json.dumps([_shape(pairs)]))
-    entries = f"from_json(case when {is_list} then {inner} end, {shape})"
+    entries = f"try(from_json(case when {is_list} then {inner} end, {shape}))"
     value = ", ".join(_member(path) for path in pairs.values)
     return (
         f"list_transform({entries}, lambda pair: {_member(pairs.key)})",

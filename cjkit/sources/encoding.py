@@ -11,7 +11,7 @@ from typing import BinaryIO
 from cjkit.checks import CjkitError
 from cjkit.sources.files import FileRule
 
-CHUNK = 1 << 22
+CHUNK = 1 << 20
 """Files are looked through in pieces of this many bytes."""
 
 _BOMS = (
@@ -24,10 +24,11 @@ _BOMS = (
 _LIKELY = ("utf-8", "cp932", "euc_jp", "utf-16", "cp1252", "latin-1")
 
 
-def as_utf8(path: Path, rule: FileRule, workspace: Path) -> Path:
+def as_utf8(path: Path, rule: FileRule, workspace: Path, *, is_looked_through: bool = True) -> Path:
     """Return the file itself where it is clean UTF-8, else a copy of it in UTF-8.
 
-    A byte order mark says more than the declaration: it decides, and is left out of the copy.
+    A byte order mark says more than the declaration: it decides, and is left out of the copy. A
+    file that should be UTF-8 need not be looked through by who reads it with other checks.
     """
     with path.open("rb") as file:
         head = file.read(4)
@@ -37,7 +38,7 @@ def as_utf8(path: Path, rule: FileRule, workspace: Path) -> Path:
         name = codecs.lookup(encoding).name
         file.seek(len(mark) if name == "utf-8" else 0)
         if name in ("utf-8", "ascii") and not mark:
-            for _ in _decoded(file, path, name):
+            for _ in _decoded(file, path, name) if is_looked_through else ():
                 pass
             return path
         copy = workspace / "utf8"

@@ -76,7 +76,7 @@ def read_records(
         When the file is empty, is not in its encoding or format, lacks a column, or holds not one
         record that can be read. Ragged rows and damaged lines are no error: they are counted.
     """
-    reading = open_file(engine, path, rule, wanted, workspace)
+    reading = open_file(engine, path, rule, wanted, workspace, is_looked_through=False)
     form = format_of(path, rule)
     hashed = f"{record_hash('record_text', salt)} as record_hash"
     try:
@@ -92,6 +92,8 @@ def read_records(
     counts = engine.query(
         f"select count(*) as n, count(record_hash) as readable from {column(name)}"
     ).iloc[0]
+    if counts["n"] > counts["readable"] and form == "ndjson":
+        as_utf8(path, rule, workspace)  # it may be in another encoding
     if reading.records not in (None, counts["n"]):
         raise CjkitError(
             f"{path} cannot be read as {form}: its quotes are damaged so that {reading.records} "
@@ -141,6 +143,11 @@ def format_of(path: Path, rule: FileRule) -> Format:
 
 def _keep(engine: DuckDB, name: str, reading: Reading, hashed: str) -> None:
     engine.materialize(name, f"select * exclude (record_text), {hashed} from ({reading.sql})")
+    if "record_no" not in engine.columns(name):
+        # Rows lie in the order of reading. Counting them while they are read, by a window, would
+        # let one thread alone read.
+        engine.run(f"alter table {column(name)} add column record_no bigint")
+        engine.run(f"update {column(name)} set record_no = rowid + 1")
 
 
 def words_of(error: Exception) -> str:
@@ -150,17 +157,31 @@ def words_of(error: Exception) -> str:
 
 
 def open_file(
-    engine: DuckDB, path: Path, rule: FileRule, wanted: Sequence[str], workspace: Path
+    engine: DuckDB,
+    path: Path,
+    rule: FileRule,
+    wanted: Sequence[str],
+    workspace: Path,
+    *,
+    is_looked_through: bool = True,
 ) -> Reading:
-    """Look at the head of a file and say how the engine reads it; as `read_records`, without it."""
+    """Look at the head of a file and say how the engine reads it; as `read_records`, without it.
+
+    NDJSON need not be looked through for bytes that are no UTF-8: no line with such is read.
+    """
     try:
-        return _open_file(engine, path, rule, wanted, workspace)
+        return _open_file(engine, path, rule, wanted, workspace, is_looked_through)
     except OSError as error:
         raise CjkitError(f"{path} cannot be read: {error.strerror or error}.") from error
 
 
 def _open_file(
-    engine: DuckDB, path: Path, rule: FileRule, wanted: Sequence[str], workspace: Path
+    engine: DuckDB,
+    path: Path,
+    rule: FileRule,
+    wanted: Sequence[str],
+    workspace: Path,
+    is_looked_through: bool,
 ) -> Reading:
     if path.stat().st_size == 0:
         raise CjkitError(f"{path} is empty (0 bytes): export it again, or take it away.")
@@ -171,7 +192,8 @@ def _open_file(
         copy = unpack_excel(path, rule, workspace)
         plain = rule.model_copy(update={"format": "csv", "header_row": 1})
         return open_csv(engine, copy, plain, wanted, workspace, shown=path)
-    copy = as_utf8(path, rule, workspace)
+    is_checked = is_looked_through or form != "ndjson"
+    copy = as_utf8(path, rule, workspace, is_looked_through=is_checked)
     if form == "csv":
         return open_csv(engine, copy, rule, wanted, workspace, shown=path)
     if form == "ndjson":
@@ -244,10 +266,9 @@ def _json_reading(rows: str, rule: FileRule, wanted: Sequence[str]) -> Reading:
     # Made once, and not for each key: a list of pairs is parsed only here.
     lists = "".join(f", {made} as {name}" for name, made in paired.items())
     return Reading(
-        sql=f"""select record_no, cast(json as varchar) as record_text{fields}
-        from (select *{lists} from (select record_no, json, {found} as found
-            from (select row_number() over () as record_no, json from ({rows}) as read) as numbered)
-            as taken) as paired""",
+        sql=f"""select cast(json as varchar) as record_text{fields}
+        from (select *{lists} from (select json, {found} as found from ({rows}) as read) as taken)
+            as paired""",
         raw=raw,
         names=f"""select distinct unnest(json_keys(json)) as name
             from (select json from ({rows}) as read where json is not null limit {HEAD}) as head""",
