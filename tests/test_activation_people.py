@@ -266,6 +266,15 @@ def test_the_newest_id_that_fits_is_the_one_in_use(small):
     assert "ann.new@x.jp" in activate(small, "other", as_of=AS_OF).files[0].read_text()
 
 
+def test_the_latest_private_field_that_is_there_counts(small):
+    crm = small.folder / "in" / "crm.csv"
+    crm.write_text(crm.read_text("utf-8") + "ann,,,,,Lee-Ray,,,\n", encoding="utf-8")
+    columns = {name: {"private": name} for name in ("first", "last", "zip")}
+    given = Activation(target="csv", id="mail", columns=columns)
+    done = activate(replace(small, activation={"list": given}), "list", as_of=AS_OF)
+    assert "ann.lee@example.com,Ann,Lee-Ray,150-0001\n" in done.files[0].read_text("utf-8")
+
+
 def test_a_purpose_that_nobody_was_asked_about_is_said(small):
     asked = replace(small, activating=small.activating.model_copy(update={"purpose": "marketng"}))
     with pytest.raises(CjkitError, match=r"purpose 'marketng' is not in .* mean 'marketing'"):
@@ -291,6 +300,8 @@ id = "cookie"
 columns = { Emial = "tier", Phone = { id = "tell" }, Zip = { private = "zipp" } }
 [activation.algolia_events]
 events = { view = "veiw" }
+[activation.personalize_interactions]
+id = "login"
 [activation.personalize_items]
 id = "login"
 [activation.personalize_users]
@@ -331,7 +342,8 @@ def test_what_does_not_fit_a_target_is_said_by_check(tmp_path, capsys):
         "columns.Emial is no column of it. Did you mean 'Email'?",
         "columns.Phone.id='tell' is no strong namespace of [identity]. Did you mean 'tel'?",
         "columns.Zip.private='zipp' is no private field of the mappings. Did you mean 'zip'?",
-        "algolia_events.id is missing",
+        "algolia_events.id is missing: by which namespace of [identity] does Algolia Insights",
+        "interactions.events is missing: say what goes by which name, as { purchase = 'Purchase' }",
         "algolia_events.columns.index is missing: the target needs it.",
         "events.view='veiw' is no event. Did you mean 'view'?",
         "personalize_items.id='login': no people are in it.",

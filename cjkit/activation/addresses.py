@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+import json
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 import pandas as pd
 
 from cjkit.activation.plan import CUSTOMER_ID
+from cjkit.cleansing.landing import FILE_SIZE
+from cjkit.cleansing.log import Log
 from cjkit.engine import DuckDB, column, text
 from cjkit.privacy import Vault
+from cjkit.project import Project
 
 _BATCH = 50_000
 
@@ -47,18 +51,22 @@ def find_ids(
 
 
 def find_private(
-    engine: DuckDB, name: str, folder: Path, vault: Vault, fields: Collection[str], who: str
+    engine: DuckDB, name: str, log: Log, vault: Vault, fields: Collection[str], who: str
 ) -> None:
     """Make a table called `name` of private fields: `customer_id`, and a column for each of them.
 
-    Of several records of a person the last that was read and has the field counts.
+    Of several records of a person that have a field, those of the source which the project names
+    first count, and of these the last of the last file.
     """
+    folder, order = log.prepared.folder, _file_order(log.project)
     keys = engine.materialize(
         f"{name} keys",
         f"""select customer_id, person_key from ({_owned_sql(folder)}) as owned
             where owners = 1 and customer_id in ({who})""",
     )
-    details = engine.write_table(f"{name} details", _details(engine, str(keys), vault, fields))
+    details = engine.write_table(
+        f"{name} details", _details(engine, str(keys), vault, fields, order)
+    )
     latest = ", ".join(
         f"arg_max({column(field)}, place) filter ({column(field)} is not null) as {column(field)}"
         for field in fields
@@ -102,14 +110,22 @@ def _unsealed(engine: DuckDB, keys: str, vault: Vault) -> Iterator[pd.DataFrame]
             yield frame.merge(ids, on="person_key")[columns]
 
 
+def _file_order(project: Project) -> dict[str, int]:
+    """Return how late each landed file counts, by its name in the vault."""
+    sources = {name: place for place, name in enumerate(project.sources)}
+    found = []
+    for path in (project.state_folder / "landed").glob("*/ledger.json"):
+        ledger = json.loads(path.read_text(encoding="utf-8"))
+        found.append((-sources.get(ledger["source"], 0), ledger["file"], path.parent.name))
+    return {name: place for place, (_, _, name) in enumerate(sorted(found))}
+
+
 def _details(
-    engine: DuckDB, keys: str, vault: Vault, fields: Collection[str]
+    engine: DuckDB, keys: str, vault: Vault, fields: Collection[str], order: Mapping[str, int]
 ) -> Iterator[pd.DataFrame]:
     columns = ["person_key", *fields]
     yield pd.DataFrame(columns=columns, dtype="str").assign(place=pd.Series(dtype="int64"))
-    place = 0
-    for frame in engine.batches(f"select person_key from {keys} order by customer_id", _BATCH):
+    for frame in engine.batches(f"select person_key from {keys}", _BATCH):
         for found in vault.details(of=frame["person_key"].tolist()):
             held = found.reindex(columns=columns).astype("str").where(found.notna(), None)
-            yield held.assign(place=range(place, place + len(held)))
-            place += len(held)
+            yield held.assign(place=found["landed"].map(order) * FILE_SIZE + found["record_no"])

@@ -129,8 +129,8 @@ def _faults(project: Project, given: Activation, target: Target) -> Iterator[str
             yield f"columns.{name}={content.value!r} is not what {target.system} takes there."
     if target.each == "interaction":
         if not given.events:
-            yield "events is missing: say what the target calls which event, such as { purchase = "
-            f"{next(iter(target.kinds), 'Purchase')!r} }}."
+            kind = next(iter(target.kinds), "Purchase")
+            yield f"events is missing: say what goes by which name, as {{ purchase = {kind!r} }}."
         for event, kind in given.events.items():
             if target.kinds and kind not in target.kinds:
                 yield f"events.{event}={kind!r} {_none_of(kind, target.kinds, 'event')}"
@@ -145,8 +145,7 @@ def _id_faults(project: Project, given: Activation, target: Target) -> Iterator[
                 yield f"{key}={getattr(given, key)!r}: no people are in it."
         return
     if given.id is None:
-        yield f"id is missing: name the namespace of [identity] by which {target.system} knows"
-        " people."
+        yield f"id is missing: by which namespace of [identity] does {target.system} know people?"
         return
     column = given.id_column or target.id.columns[0]
     if not target.id.is_open and column not in target.id.columns:

@@ -18,7 +18,8 @@ from cjkit.project import Content
 ROWS = "activation rows"
 """The view of rows before they are written: typed columns that `Content.column` may name."""
 WRITTEN = f"select customer_id from {column(PEOPLE)} where outcome = 'written'"
-_UNCERTAIN = "arg_max({name}, ordered_us) filter ({name} is not null) as {name}"
+_PRICE = "case when quantity > 0 then revenue / quantity end"
+_LATEST = "arg_max({name}, ordered_us) filter ({name} is not null) as {name}"
 
 
 @dataclass(frozen=True)
@@ -71,13 +72,10 @@ def view_interactions(log: Log, plan: Plan) -> None:
     )
 
 
-_PRICE = "case when quantity > 0 then revenue / quantity end"
-
-
 def view_products(log: Log) -> None:
     """Make the view `ROWS` of products: what the latest sale says, and when each was first seen."""
     own = [name for name in log.orders.columns if name.startswith("x_")]
-    told = "".join(", " + _UNCERTAIN.format(name=column(name)) for name in ("category", *own))
+    told = "".join(", " + _LATEST.format(name=column(name)) for name in ("category", *own))
     log.engine.view(
         ROWS,
         f"""select product_id, least(first_us, seen_us) // 1000000 as seconds,
@@ -154,7 +152,7 @@ def _find_contents(log: Log, plan: Plan, vault: Vault | None) -> str:
         joins.append(_joined(f"(select * from {column(table)} where rank = 1)", f"ids {namespace}"))
     fields = list(dict.fromkeys(content.private for content in contents if content.private))
     if fields and vault is not None:
-        find_private(log.engine, "activation private", folder, vault, fields, WRITTEN)
+        find_private(log.engine, "activation private", log, vault, fields, WRITTEN)
         joins.append(_joined(column("activation private"), "private"))
     return " ".join(joins)
 
