@@ -44,7 +44,13 @@ def test_every_mapping_stands_in_the_table_once():
 
 
 def test_every_target_stands_in_the_table_once():
-    assert sorted(name for named, _, _ in rows("out") for name in named) == list_targets()
+    listed = [name for named, _, _ in rows("out") for name in named]
+    assert sorted(listed) == list_targets()
+    tests = "".join(
+        path.read_text(encoding="utf-8")
+        for path in sorted((HOME / "tests").glob("test_activation*.py"))
+    )
+    assert all(f"[activation.{name}]" in tests for name in listed)
 
 
 def test_what_the_table_claims_was_tested():
