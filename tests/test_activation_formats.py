@@ -55,6 +55,8 @@ def test_google_hashes_are_those_that_it_publishes(engine):
     ]
     plain = columns["Phone"].model_copy(update={"hash": False})
     assert formed(engine, plain, "090-1234-5678", "0120") == ["+819012345678", None]
+    assert formed(engine, plain, "090-1234-5678", country_code=None) == [None]
+    assert formed(engine, plain, "03-1234-5678 内線12") == [None]
     assert formed(engine, columns["Country"], "jp", "Japan") == ["JP", None]
 
 

@@ -2,7 +2,8 @@
 
 ====================  ==============================================================================
 `email`               As `sources.texts.normal_form` has it; what is no address is left out.
-`phone`               E.164 with `+`; what is no number, or has an extension, is left out.
+`phone`               E.164 with `+`; what is no number, is of an unknown country or has an
+                      extension is left out.
 `digits`              The same without `+`.
 `lower`, `upper`      Trimmed, in small or capital letters.
 `words`               Trimmed, of full stops too, in small letters.
@@ -29,8 +30,8 @@ _SPELLED: dict[str, Literal["email", "phone", "postal_code"]] = {
 }
 """The forms that begin with a normal form."""
 _WRITTEN = {
-    "phone": "case when {value} not like '%;ext=%' then {value} end",
-    "digits": "case when {value} not like '%;ext=%' then ltrim({value}, '+') end",
+    "phone": "case when regexp_full_match({value}, '[+][0-9]+') then {value} end",
+    "digits": "case when regexp_full_match({value}, '[+][0-9]+') then substr({value}, 2) end",
     "lower": "lower(trim({value}))",
     "upper": "upper(trim({value}))",
     "words": "lower(trim({value}, ' .' || chr(9) || chr(10) || chr(13)))",
