@@ -7,9 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
+from matplotlib.text import Text
 
 from cjkit import labels, privacy
 from cjkit.checks import CjkitError
+from cjkit.plots.theme import keep_titles_inside, theme
 from cjkit.report import cards
 from cjkit.report.show import HEADLINE, headline, render, show, write_csv
 from cjkit.report.tables import write_table
@@ -314,3 +316,18 @@ def test_a_figure_with_no_better_side_or_value_is_not_judged():
         card = cards.write_card(figure(target=100, **given), "ja")
         assert "目標 100" in card
         assert "達" not in card
+
+
+@pytest.mark.parametrize(
+    "words", ["How much more goes wrong than is usual there", "ふだんとの差" * 6]
+)
+def test_a_title_stays_inside_its_picture_however_long_the_names_are(words):
+    with theme("ja"):
+        figure, ax = plt.subplots(figsize=(9, 3))
+        ax.barh(["a place with a name that is long enough to fill half of the picture"], [1])
+        ax.set_title(words)
+        keep_titles_inside(figure)
+        figure.draw_without_rendering()
+        shown = next(text for text in ax.findobj(Text) if text.get_text() == words)
+        extent = shown.get_window_extent()
+    assert 0 <= extent.x0 < extent.x1 <= figure.bbox.x1

@@ -10,6 +10,7 @@ import matplotlib as mpl
 import matplotlib_fontja
 from cycler import cycler
 from matplotlib import font_manager
+from matplotlib.figure import Figure
 
 from cjkit.labels import Language
 
@@ -43,6 +44,8 @@ FONTS: dict[Language, tuple[str, str]] = {
     "en": ("DejaVu Sans", "IPAexGothic"),
     "ja": ("IPAexGothic", "DejaVu Sans"),
 }
+
+_SHORT_TITLE = 0.5  # of the width of its figure, were each letter as wide as it is tall
 
 # IPAexGothic has no bold weight, and matplotlib says so at every bold text.
 logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
@@ -90,6 +93,23 @@ def theme(language: Language = "en") -> Iterator[None]:
             }
         )
         yield
+
+
+def keep_titles_inside(figure: Figure) -> None:
+    """Move a title to the left that would end beyond the edge of its figure.
+
+    A title begins where the axes begin, which is far to the right where names are long.
+    """
+    for ax in figure.axes:
+        words = ax.get_title(loc="left")
+        # Laying a figure out takes a while: only where the title may be too long.
+        if len(words) * mpl.rcParams["axes.titlesize"] < _SHORT_TITLE * figure.get_figwidth() * 72:
+            continue
+        figure.draw_without_rendering()
+        title = ax.set_title(words, loc="left")
+        beyond = title.get_window_extent().x1 - figure.bbox.x1
+        if beyond > 0:
+            title.set_x(-min(beyond + 8, ax.bbox.x0) / ax.bbox.width)
 
 
 def font_file(family: str) -> str:
