@@ -2,6 +2,7 @@
 
 import json
 import re
+from copy import deepcopy
 
 import nbformat
 import pytest
@@ -195,10 +196,13 @@ def test_answers_that_were_given_are_kept(workshop, tmp_path, capsys):
     assert (tmp_path / "ja" / "3_funnel.ipynb").exists()
 
 
-def test_reports_leave_exercises_out():
-    for path in plan.kit_notebooks():
-        cells = plan._runnable(nbformat.read(path, as_version=4)).cells
-        text = "\n".join(cell.source for cell in cells)
+def test_reports_leave_exercises_out_and_nothing_else():
+    left_out = {*plan.TASKS, "interactive"}
+    for chapter in CHAPTERS:
+        cells = chapter.notebook.cells
+        kept = [cell.id for cell in cells if not reading.tags_of(cell) & left_out]
+        assert [cell.id for cell in plan._runnable(deepcopy(chapter.notebook)).cells] == kept
+        text = "\n".join(cell.source for cell in cells if cell.id in kept)
         assert "check(" not in text
         assert "cjkit.workshop" not in text
         assert not re.search(r"^#+ (Exercises|演習|\d+\.)", text, re.MULTILINE)

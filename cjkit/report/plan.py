@@ -275,11 +275,14 @@ def _runnable(notebook: NotebookNode) -> NotebookNode:
     """Return the notebook without what only a person at it uses, its code cells numbered."""
     cells: list[NotebookNode] = []
     number = 0
+    is_tasks = False
     for cell in notebook.cells:
         number += cell.cell_type == "code"
         tags = set(cell.metadata.get("tags", []))
-        if tags & TASKS:
+        # Prose that sets a task bears its tag itself, or stands untagged right above its code.
+        if tags & TASKS and not is_tasks and cell.cell_type == "code" and not tags >= TASKS:
             _drop_heading(cells)
+        is_tasks = bool(tags & TASKS)
         if tags & (TASKS | {"interactive"}):
             continue
         if cell.cell_type == "code":
