@@ -101,7 +101,8 @@ def _segments_sql(log: Log, segments: Sequence[str]) -> str:
             f"{log.project.path.name} --only 02_segmentation` makes it."
         )
     saved = log.segments
-    views = [name for name, kind in saved.columns.items() if kind == "VARCHAR"]
+    texts = {name for name, kind in saved.columns.items() if kind == "VARCHAR"}
+    views = texts - {"customer_id"}
     parts = []
     for given in segments:
         view, dot, name = given.rpartition(".")
