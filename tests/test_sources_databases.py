@@ -2,6 +2,8 @@
 
 import csv
 import json
+import multiprocessing
+import resource
 import shutil
 import sys
 import tracemalloc
@@ -526,6 +528,27 @@ def test_nothing_in_clear_and_no_secret_stays_after_prepare(shop, postgres):
         (landed,) = (company.project.state_folder / "landed").iterdir()
         (frame,) = vault.records(landed.name)
     assert "yesterday" in [json.loads(record)["at"] for record in frame["record"]]
+
+
+def land_apart(folder):
+    """Land in a process of its own; return how many records were read, and its peak in MB."""
+    landed = land(read_project(folder / "journey.toml"), DuckDB(threads=2, memory="1GB"))
+    return landed.ledgers[0].read, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+
+
+@pytest.mark.long
+def test_a_million_rows_land_within_a_gigabyte_and_a_quarter(shop, postgres):
+    company = shop(postgres)
+    company.run(
+        *ORDERS[:2],
+        """insert into orders select i, 'customer-' || i % 5000, '2026-05-01 10:00', i * 1.25,
+            true, 'web', json_build_object('page', '/p/' || i % 100)
+            from generate_series(1, 1000000) as i""",
+    )
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        read, peak = pool.apply(land_apart, [company.folder])
+    assert read == 1_000_000
+    assert peak < 1250
 
 
 def test_rows_stream_in_little_memory(shop, url):
