@@ -76,7 +76,12 @@ def test_a_notebook_keeps_the_house_rules(path):
     assert sizes[len(sizes) // 2] <= 8
     assert all(not cell["outputs"] and cell["execution_count"] is None for cell, _ in code)
     assert sum("parameters" in tag for _, tag in code) == 1
-    assert any("exercise" in tag for _, tag in code) == any("solution" in tag for _, tag in code)
+    assert all(tag >= {"exercise", "solution"} for _, tag in code if "solution" in tag)
+    assert any("exercise" in tag for _, tag in code) == any(
+        "solution" in tag
+        for cell, tag in zip(cells, tags, strict=True)
+        if cell["cell_type"] == "raw"
+    )
     assert not any(
         line.lstrip().startswith(("/", "'/", '"/'))
         for cell, _ in code

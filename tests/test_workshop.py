@@ -216,7 +216,8 @@ def test_a_notebook_that_comes_later_brings_its_chapter(tmp_path, monkeypatch):
         ]
 
     def code(source, tag):
-        return nbformat.v4.new_code_cell(source, metadata={"tags": [tag]})
+        new = {"exercise": nbformat.v4.new_code_cell, "solution": nbformat.v4.new_raw_cell}[tag]
+        return new(source, metadata={"tags": [tag]})
 
     cells = [
         *prose("# Impact"),
@@ -309,7 +310,7 @@ def test_solutions_also_pass_at_the_end_of_the_analysis(workshop, monkeypatch, n
     scope, verdicts = {}, []
     for cell in reading.read_chapter(name).notebook.cells:
         tags = reading.tags_of(cell)
-        if cell.cell_type == "code" and "interactive" not in tags:
+        if cell.cell_type != "markdown" and "interactive" not in tags:
             exec(compile(cell.source, name, "exec"), scope)
         if reading.is_opening(cell):
             check = scope["check"]

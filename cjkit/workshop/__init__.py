@@ -6,7 +6,8 @@ Nothing of it is written twice. A chapter is a notebook: the kit's own, or one o
 ==================================  ============================================================
 above the first `## `, `workshop`   learners: what the question is, a worked example
 `exercise`                          learners: prose that asks, and code that ends in `check(...)`
-`solution`                          solutions: code that ends in the same call, and prose that
+`solution`                          solutions: code that ends in the same call, in a raw cell, so
+                                    that an analyst who runs all cells runs none; and prose that
                                     learners are told once they have found the answer
 `solution`, `hint`                  a list; each wrong answer brings one more
 `solution`, `instructor`            for whoever leads the course

@@ -116,15 +116,23 @@ def _notebook(chapter: Chapter, language: Language, left_out: str) -> NotebookNo
         tags = tags_of(cell)
         if place == chapter.head:
             cells.append(_opening(chapter, language))
-        not_here = left_out if cell.cell_type == "code" else "solution"
+        not_here = "solution" if cell.cell_type == "markdown" else left_out
         if is_opening(cell) or tags & {not_here, *LANGUAGES} - {language}:
             continue
         if place < chapter.head or "workshop" in tags or tags & TASKS:
-            cells.append(_folded(cell))
+            cells.append(_solution(cell) if cell.cell_type == "raw" else _folded(cell))
     notebook: NotebookNode = nbformat.v4.new_notebook(cells=cells)  # type: ignore[no-untyped-call]
     shown = {key: chapter.notebook.metadata[key] for key in ("kernelspec", "language_info")}
     notebook["metadata"] = shown | {"title": chapter.title[language]}
     return notebook
+
+
+def _solution(cell: NotebookNode) -> NotebookNode:
+    """Return the code cell of a solution, which the analysis keeps out of a run of all cells."""
+    source, tags = cell.source, cell.metadata["tags"]
+    made: NotebookNode = nbformat.v4.new_code_cell(source, id=cell.id)  # type: ignore[no-untyped-call]
+    made["metadata"] = {"tags": tags}
+    return made
 
 
 def _folded(cell: NotebookNode) -> NotebookNode:

@@ -136,7 +136,7 @@ def _exercise(name: str, number: int, cells: Sequence[NotebookNode]) -> Exercise
     for cell in cells:
         tags = tags_of(cell)
         role = next(role for role in ("hint", "solution", "exercise") if role in tags)
-        if cell.cell_type == "code":
+        if cell.cell_type != "markdown":
             code[role] = cell.source
         else:
             prose[role] |= {one: cell.source for one in LANGUAGES if one in tags}
