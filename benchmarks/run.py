@@ -27,14 +27,17 @@ def main(names: list[str]) -> int:
     failed = []
     for name in names or found:
         print(f"bench: {name}", flush=True)
-        done = subprocess.run(
+        lines = []
+        with subprocess.Popen(
             [sys.executable, str(found[name])], cwd=HERE.parent, stdout=subprocess.PIPE, text=True
-        )
-        if done.returncode:
+        ) as process:
+            for line in process.stdout or ():
+                print(line, end="", flush=True)
+                lines.append(line)
+        if process.returncode:
             failed.append(name)
             continue
-        print(done.stdout, end="", flush=True)
-        figures = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+        figures = [json.loads(line) for line in lines if line.startswith("{")]
         result = {"commit": commit(), "machine": machine(), "figures": figures}
         path = HERE / "results" / f"{name}.json"
         path.parent.mkdir(exist_ok=True)
