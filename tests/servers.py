@@ -16,7 +16,7 @@ import pytest
 
 @contextmanager
 def postgresql():
-    """Give the URL of a PostgreSQL server whose only user needs a password."""
+    """Give the URL of a PostgreSQL server whose only user needs a password, and its certificate."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     initdb = found[-1] if found else shutil.which("initdb")
     if initdb is None:
@@ -27,11 +27,17 @@ def postgresql():
         data = folder / "data"
         run(tools / "initdb", "-D", data, "-U", "reader", "--pwfile", folder / "password", "-A",
             "scram-sha-256", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync")  # fmt: skip
+        run("openssl", "req", "-x509", "-nodes", "-newkey", "ec", "-pkeyopt",
+            "ec_paramgen_curve:prime256v1", "-subj", "/CN=shop", "-addext",
+            "subjectAltName=DNS:localhost", "-keyout", data / "server.key", "-out",
+            data / "server.crt")  # fmt: skip
+        certificate = folder / "server.crt"
+        shutil.copy(data / "server.crt", certificate)
         control = [tools / "pg_ctl", "-D", data, "-w", "-l", folder / "log"]
-        options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off"
+        options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off -c ssl=on"
         run(*control, "-o", options, "start")
         try:
-            yield f"postgresql://reader:s3cret%40word@127.0.0.1:{port}/postgres"
+            yield f"postgresql://reader:s3cret%40word@127.0.0.1:{port}/postgres", certificate
         finally:
             run(*control, "-m", "immediate", "stop")
 

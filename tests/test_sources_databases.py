@@ -7,6 +7,7 @@ import resource
 import shutil
 import sys
 import tracemalloc
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -20,15 +21,21 @@ from cjkit.privacy import open_vault, project_key
 from cjkit.project import read_project
 from cjkit.report.check import check_project
 from cjkit.sources import land, read_mappings, read_raw
+from cjkit.sources.connecting import connected
 from cjkit.sources.databases import DatabaseTable
 
 SECRETS = ("s3cret", "reader")
 
 
 @pytest.fixture(scope="module")
-def postgres():
-    with postgresql() as url:
-        yield url
+def secured():
+    with postgresql() as (url, certificate):
+        yield url, certificate
+
+
+@pytest.fixture(scope="module")
+def postgres(secured):
+    return secured[0]
 
 
 @pytest.fixture(scope="module")
@@ -430,6 +437,71 @@ def test_a_database_that_cannot_be_opened_says_why_and_no_secret(
     with pytest.raises(CjkitError, match=message) as error:
         company.land()
     assert check_project(company.project).faults == (told(error),)
+
+
+@pytest.mark.parametrize(
+    ("options", "is_encrypted"),
+    [
+        ("sslmode=disable", False),
+        ("sslmode=prefer", True),
+        ("sslmode=require", True),
+        ("sslmode=verify-ca&sslrootcert={certificate}", True),
+    ],
+)
+def test_sslmode_means_what_postgresql_means(options, is_encrypted, secured, monkeypatch):
+    url, certificate = secured
+    monkeypatch.setenv("SHOP_DB", f"{url}?{options.format(certificate=certificate)}")
+    with connected("SHOP_DB", Path("SHOP_DB/orders")) as connection:
+        asked = "select ssl from pg_stat_ssl where pid = pg_backend_pid()"
+        assert connection.exec_driver_sql(asked).scalar() is is_encrypted
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("sslmode=verify-ca", "cannot be read: .*certificate verify failed"),
+        ("sslmode=verify-full&sslrootcert={certificate}", "not valid for '127.0.0.1'"),
+        ("sslmode=verify-full&sslrootcert=/s3cret.crt", "sslrootcert is no file .*No such file"),
+        ("sslmode=requires", "sslmode is none that PostgreSQL knows. Did you mean 'require'"),
+    ],
+)
+def test_a_server_that_cannot_be_trusted_is_not_read(options, message, shop, secured, monkeypatch):
+    url, certificate = secured
+    company = shop(url)
+    monkeypatch.setenv("SHOP_DB", f"{url}?{options.format(certificate=certificate)}")
+    with pytest.raises(CjkitError, match=message) as error:
+        company.land()
+    told(error)
+
+
+def test_an_option_that_no_driver_knows_is_named(shop, url, monkeypatch):
+    company = shop(url)
+    monkeypatch.setenv("SHOP_DB", f"{url}?tokenn=s3cret")
+    with pytest.raises(CjkitError, match=r"cannot be read: .*tokenn") as error:
+        company.land()
+    told(error)
+
+
+def test_a_connection_that_is_lost_leaves_nothing(shop, postgres, monkeypatch, capfd):
+    company = shop(postgres)
+    company.run(*ORDERS)
+    stream = DatabaseTable._stream
+
+    def cut(self, connection, key):
+        yield next(stream(self, connection, key))[:1]
+        company.run(
+            "select pg_terminate_backend(pid) from pg_stat_activity where pid <> pg_backend_pid() "
+            "and backend_type = 'client backend'"
+        )
+        yield from stream(self, connection, key)
+
+    monkeypatch.setattr(DatabaseTable, "_stream", cut)
+    with pytest.raises(CjkitError, match="SHOP_DB/orders cannot be read") as error:
+        company.land()
+    told(error)
+    assert not list((company.project.state_folder / "landed").iterdir())
+    assert not list(company.project.fetched_folder.glob("*/*"))
+    assert capfd.readouterr().err == ""
 
 
 @pytest.mark.parametrize(

@@ -197,7 +197,9 @@ then. In journey.toml::
     mapping = "./orders.toml"
 
 The URL is `postgresql://USER:PASSWORD@HOST/DATABASE`, `mysql://...`, or that of any database for
-which a SQLAlchemy dialect is installed; it is never shown. All columns are read, and values become
+which a SQLAlchemy dialect is installed; it is never shown. `?sslmode=verify-full&sslrootcert=FILE`
+behind it makes sure of PostgreSQL's server; without it a connection is encrypted where the server
+can. All columns are read, and values become
 the texts that a CSV export would hold: an instant (`timestamptz`, MySQL's `timestamp`) says its
 zone, other times are in `file.time_zone`; decimals keep their digits; booleans are `true` and
 `false` (1 and 0 in MySQL); JSON, arrays and structures are JSON, into which dots lead; bytes are

@@ -10,11 +10,9 @@ from __future__ import annotations
 import csv
 import datetime
 import json
-import os
-import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -25,40 +23,14 @@ from cjkit.engine import DuckDB, EngineError, column, text
 from cjkit.project import Project, Source
 from cjkit.sources.cells import LONGEST_LINE
 from cjkit.sources.columns import Place, find_columns
+from cjkit.sources.connecting import connected
 from cjkit.sources.mapping import SourceMapping
 
 if TYPE_CHECKING:
-    from sqlalchemy import URL, Connection
-    from sqlalchemy.exc import DBAPIError
+    from sqlalchemy import Connection
 
 _BATCH = 5_000
 """How many rows are in memory at a time."""
-_DRIVERS = {
-    "postgres": "postgresql+pg8000",
-    "postgresql": "postgresql+pg8000",
-    "mysql": "mysql+pymysql",
-    "mariadb": "mariadb+pymysql",
-}
-"""The drivers of the extra `databases`, by what stands before :// in a URL that names none."""
-_ZONES = {
-    "postgresql": "set time zone 'UTC'",
-    "mysql": "set time_zone = '+00:00'",
-    "mariadb": "set time_zone = '+00:00'",
-}
-_UNREACHED = 2003
-_LOGIN = "the server refuses the login: see to the user and the password in {variable}"
-_DATABASE = "the server has no database {database!r}, or not for this user: see to {variable}"
-_REASONS = {
-    "28P01": _LOGIN,
-    "28000": _LOGIN,
-    1045: _LOGIN,
-    1698: _LOGIN,
-    "3D000": _DATABASE,
-    1044: _DATABASE,
-    1049: _DATABASE,
-    _UNREACHED: "no server answers at {host}: see whether it runs, and to {variable}",
-}
-"""What the codes of PostgreSQL and MySQL for a connection that is refused mean."""
 _MYSQL_TIMESTAMP = 7
 """PyMySQL's number of the type TIMESTAMP, whose values are instants; those of DATETIME are not."""
 
@@ -148,74 +120,11 @@ class DatabaseTable:
         finally:
             copy.unlink(missing_ok=True)
 
+    def _connected(self) -> AbstractContextManager[Connection]:
+        return connected(str(self.source.variable), self.shown)
+
     def _places(self, names: Sequence[str]) -> list[Place | None]:
         return find_columns(self.mapping.file_columns, names, self.shown, self.mapping.file)
-
-    # Connections
-
-    @contextmanager
-    def _connected(self) -> Iterator[Connection]:
-        """Give a connection that writes nothing, and whose times are those of UTC."""
-        try:
-            from sqlalchemy import create_engine, event
-            from sqlalchemy.exc import DBAPIError, NoSuchModuleError, SQLAlchemyError
-            from sqlalchemy.pool import NullPool
-        except ImportError:
-            raise CjkitError(
-                f"{self.shown} is in a database: pip install 'cjkit[databases]' to read it."
-            ) from None
-        url = self._url()
-        try:
-            database = create_engine(url, poolclass=NullPool, hide_parameters=True)
-        except (NoSuchModuleError, ImportError):
-            raise CjkitError(
-                f"{self.source.variable}: no driver for {url.drivername!r} is installed. Those of "
-                "PostgreSQL and MySQL come with pip install 'cjkit[databases]'; for another "
-                "database install its dialect for SQLAlchemy, such as snowflake-sqlalchemy."
-            ) from None
-        if url.drivername == "postgresql+pg8000":
-            event.listen(database, "connect", _hand_over_texts)
-        try:
-            with database.connect() as connection:  # what nobody commits is undone
-                if setting := _ZONES.get(url.get_backend_name()):
-                    connection.exec_driver_sql(setting)
-                yield connection
-        except DBAPIError as error:
-            raise CjkitError(self._refusal(error, url)) from None
-        except SQLAlchemyError as error:
-            raise CjkitError(f"{self.shown} cannot be read: {type(error).__name__}.") from None
-
-    def _url(self) -> URL:
-        from sqlalchemy import make_url
-        from sqlalchemy.exc import ArgumentError
-
-        try:
-            url = make_url(os.environ[str(self.source.variable)].strip())
-        except (ArgumentError, ValueError):
-            raise CjkitError(
-                f"{self.source.variable} holds no URL of a database: write one such as "
-                "postgresql://USER:PASSWORD@HOST:5432/DATABASE, with %40 for an @ in the password."
-            ) from None
-        return url.set(drivername=_DRIVERS.get(url.drivername, url.drivername))
-
-    def _refusal(self, error: DBAPIError, url: URL) -> str:
-        """Say what a database refused, in words that hold nothing secret."""
-        given = error.orig.args if error.orig is not None else ()
-        code, said = None, str(error.orig)
-        if given and isinstance(given[0], dict):  # pg8000
-            code, said = given[0].get("C"), str(given[0].get("M"))
-        elif len(given) == 2 and isinstance(given[0], int):  # PyMySQL
-            code, said = given[0], str(given[1])
-        elif "create a connection" in said:  # pg8000
-            code = _UNREACHED
-        if code in _REASONS:
-            host = f"{url.host or 'this machine'}{f':{url.port}' if url.port else ''}"
-            said = _REASONS[code].format(
-                variable=self.source.variable, database=url.database, host=host
-            )
-        for secret in filter(None, (url.password, url.username)):
-            said = re.sub(rf"(?<!\w){re.escape(str(secret))}(?!\w)", "***", said)
-        return f"{self.shown} cannot be read: {said.strip().rstrip('.')}."
 
     # What is read
 
@@ -300,16 +209,6 @@ def _run(connection: Connection, sql: str) -> Any:
 
 def _quote(connection: Connection, name: str) -> str:
     return str(connection.dialect.identifier_preparer.quote(name))
-
-
-def _hand_over_texts(connection: Any, _: object) -> None:
-    """Let PostgreSQL's own texts through where the values that Python would make are less exact."""
-    from pg8000 import converters as types
-
-    for exact in (types.JSON, types.JSONB, types.NUMERIC, types.INTERVAL, types.TIME):
-        connection.register_in_adapter(exact, str)
-    for time in (types.DATE, types.TIMESTAMP, types.TIMESTAMPTZ):  # years before 1, and infinity
-        connection.register_in_adapter(time, str)
 
 
 def _write_parquet(
