@@ -15,6 +15,9 @@ NEWS := @jupyterlab/apputils-extension:announcements
 export CJKIT_REAL_DATA ?= $(abspath ../shared/data)
 export PYTHONUTF8 := 1
 
+# Every notebook and command line is a process: what they import is compiled once.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help setup sample report lab workshop test test-long check lint bench clean
 
 help:  ## Show what can be made
