@@ -815,6 +815,31 @@ def test_tables_are_saved_for_the_notebooks_after(opened):
             log.save(name, table)
 
 
+def test_what_is_settled_holds_for_later_logs_and_is_unknown_to_earlier_ones(opened):
+    rows = "2026-01-01 10:00:00, ann, , , view", "2026-01-09 10:00:00, ann, , , view"
+    log = opened({"web.csv": web(*rows)})
+    path = log.project.path
+
+    def on(day):
+        return cleansing.open(path, as_of=f"2026-01-0{day}")
+
+    assert on(4).settled("limits", kind="a") is None
+    on(4).settle("limits", {"cuts": (1.5, 0.1)}, kind="a")
+    assert on(4).settled("limits", kind="a") == {"cuts": [1.5, 0.1]}
+    assert on(6).settled("limits", kind="a") == {"cuts": [1.5, 0.1]}
+    assert on(6).settled("limits", kind="b") is None
+    assert on(6).settled("others", kind="a") is None
+    assert on(3).settled("limits", kind="a") is None
+    on(6).settle("limits", "new", kind="a")
+    on(6).settle("limits", "newest", kind="a")
+    on(3).settle("limits", "old", kind="a")
+    found = [on(day).settled("limits", kind="a") for day in range(2, 9)]
+    cuts = {"cuts": [1.5, 0.1]}
+    assert found == [None, "old", cuts, cuts, "newest", "newest", "newest"]
+    with pytest.raises(CjkitError, match="use snake_case"):
+        log.settle("../limits", 1)
+
+
 def test_a_relative_project_is_sought_in_the_folders_above(opened, tmp_path, monkeypatch):
     make_company(tmp_path, {"web.csv": web("2026-01-01 10:00:00, ann, , , view")})
     (tmp_path / "deep" / "er").mkdir(parents=True)

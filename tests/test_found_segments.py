@@ -1,5 +1,8 @@
 """Features, groups found in them, rules and drift, against slow counts and planted truths."""
 
+import dataclasses
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,6 +13,7 @@ from cjkit.engine import DuckDB
 from cjkit.plots.theme import theme
 from cjkit.privacy import mask
 from cjkit.segmentation import (
+    Definition,
     Features,
     find_segments,
     measure_drift,
@@ -341,9 +345,55 @@ def test_a_definition_that_no_longer_holds_is_called_outdated(rng):
     moved = as_features(other + 20)
     drift = measure_drift(moved, moved, definition=found.definition)
     assert drift.is_outdated
-    assert "define them again" in drift.finding("en")
+    assert "Learn them anew" in drift.finding("en")
     with pytest.raises(CjkitError, match="is not in the features of now"):
         measure_drift(as_features(frame.drop(columns="f2")), features)
+
+
+def test_a_kept_definition_holds_its_borders_and_says_when_customers_are_others(rng):
+    corners = np.array([[0, 0, 9], [0, 9, 0], [9, 0, 0.0]])
+    first = find_segments(as_features(blobs(rng, corners)[0]))
+    kept = Definition.read(json.loads(json.dumps(first.definition.facts)))
+    assert kept == first.definition
+    assert kept.learnt_us == END
+
+    def later(frame):
+        features = as_features(frame, "later")
+        return dataclasses.replace(features, as_of_us=END + 30 * DAY)
+
+    steady, truth = blobs(rng, corners)
+    features = later(steady)
+    found = find_segments(features, definition=kept)
+    assert found.definition == kept
+    customers = found.segments.customers
+    labels = customers.engine.query(f"select segment from {customers} order by customer_id")
+    assert adjusted_rand_score(truth, labels["segment"]) == pytest.approx(1)
+    drift = measure_drift(features, features, definition=kept)
+    assert not drift.is_outdated
+    assert drift.days == 30
+    assert "30 days old and still holds" in drift.finding("en")
+
+    # One group splits in two, and two fall into one: the old borders are not where groups part.
+    features = later(blobs(rng, np.array([[9, 0, 3], [9, 0, -5], [0, 5, 5.0]]))[0])
+    drift = measure_drift(features, features, definition=kept)
+    assert drift.is_outdated
+    assert "Learn them anew" in drift.finding("en")
+    assert "作り直しが必要" in drift.finding("ja")
+    with pytest.raises(CjkitError, match="give none beside it"):
+        find_segments(features, definition=kept, number=3)
+    with pytest.raises(CjkitError, match="feature 'f2' is not in the features"):
+        find_segments(as_features(steady.drop(columns="f2")), definition=kept)
+
+
+def test_where_there_are_no_groups_the_pieces_of_a_definition_are_kept_without_alarm(rng):
+    """Two fits of one cloud differ: that alone is no reason to cut it anew every night."""
+    noise = pd.DataFrame(rng.normal(size=(800, 5))).add_prefix("f")
+    kept = find_segments(as_features(noise[:400]), number=6, most=6).definition
+    features = as_features(noise[400:])
+    drift = measure_drift(features, features, definition=kept)
+    assert drift.agreement < 0.8
+    assert drift.agreement_by_chance < 0.8
+    assert not drift.is_outdated
 
 
 @pytest.mark.parametrize("language", ["en", "ja"])

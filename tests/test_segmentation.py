@@ -117,6 +117,29 @@ def test_a_share_of_no_revenue_is_missing():
     assert segments.table["average_order_value_low"].isna().all()
 
 
+@pytest.mark.parametrize("size", [1, 6, 60])
+def test_the_limits_of_fifths_put_the_same_people_into_the_same_scores_at_any_time(rng, size):
+    rows = [
+        (f"c{n:03d}", f"{n}-{k}", rng.integers(1, 40), round(rng.gamma(2, 30), 2), False)
+        for n in range(size)
+        for k in range(rng.integers(1, 4))  # most scores of frequency have nobody
+    ]
+    first = assign_segments(build_orders(rows), as_of_us=LATE)
+    again = assign_segments(build_orders(rows), as_of_us=LATE, cuts=first.cuts)
+    pd.testing.assert_frame_equal(customers_of(first), customers_of(again))
+    assert again.cuts == first.cuts
+    # Newcomers who are better than all push the fifths up, and nobody out of a segment.
+    best = [(f"n{n:03d}", f"n{n}-{k}", 0.5, 9_999, False) for n in range(size) for k in range(9)]
+    grown = build_orders([*rows, *best])
+    kept = customers_of(assign_segments(grown, as_of_us=LATE, cuts=first.cuts))
+    scores = ["segment", "recency_score", "frequency_score", "monetary_score"]
+    old = kept.loc[customers_of(first).index, scores]
+    pd.testing.assert_frame_equal(old, customers_of(first)[scores])
+    assert (kept.loc[[row[0] for row in best], "frequency_score"] == 5).all()
+    moved = customers_of(assign_segments(grown, as_of_us=LATE)).loc[old.index, "frequency_score"]
+    assert (moved < old["frequency_score"]).any()
+
+
 def test_without_orders_there_are_no_segments_and_the_pages_say_so():
     orders = build_orders([(None, "1", 3, 5, False)])
     segments = assign_segments(orders)

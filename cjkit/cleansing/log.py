@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -17,6 +18,7 @@ from cjkit.cleansing.assigned import assigned_sql
 from cjkit.cleansing.findings import Quality, list_examples, read_quality
 from cjkit.cleansing.gate import Prepared, parse_as_of, prepare, read_prepared
 from cjkit.cleansing.results import QuarantineExamples
+from cjkit.cleansing.settled import read_settled, write_settled
 from cjkit.engine import DuckDB, Table, text
 from cjkit.events import CONTRACT, Period, local_midnight_us
 from cjkit.identity import Explanation, explain_customer, followed
@@ -28,6 +30,7 @@ JOBS = "CJKIT_JOBS"
 """Says how many notebooks run at a time, which share memory and threads."""
 
 _SAVED = "saved"
+_SNAKE_CASE = re.compile("[a-z][a-z0-9_]*")
 
 
 @dataclass(frozen=True)
@@ -78,8 +81,11 @@ class Log:
     @cached_property
     def quality(self) -> Quality:
         """What the gate found: ledgers, quarantine, scorecard, and what cleansing changed."""
-        folder, history = self.prepared.folder, self.project.state_folder / "history"
-        return read_quality(self.engine, folder, self.prepared.facts, history)
+        return read_quality(self.engine, self.prepared.folder, self.prepared.facts, self._history)
+
+    @property
+    def _history(self) -> Path:
+        return self.project.state_folder / "history"
 
     def list_examples(self, rule: str | None = None, *, most: int = 3) -> QuarantineExamples:
         """List rows of the quarantine: the first `most` of each rule, or of one rule.
@@ -152,7 +158,7 @@ class Log:
         CjkitError
             When the name cannot be used, or `customer_id` is missing or stands twice.
         """
-        if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or name in CONTRACT:
+        if not _SNAKE_CASE.fullmatch(name) or name in CONTRACT:
             raise CjkitError(
                 f"log.save({name!r}): use a name in snake_case that is no table of the contract."
             )
@@ -180,6 +186,48 @@ class Log:
         current = followed(str(table), self.prepared.folder)
         self.engine.copy(f"select * from ({current}) as current order by customer_id", path)
         return self.engine.view(name, _read(path))
+
+    def settle(self, name: str, value: Any, **about: Any) -> None:
+        """Keep what this run learnt for the runs after it, which read it by `settled`.
+
+        All else is made anew of the data by every run; what is settled stays, so that a definition
+        does not jump from night to night. It is kept with the day up to which the log goes, in
+        the project's state folder; a value of the same day about the same is replaced.
+
+        Parameters
+        ----------
+        name : str
+            What it is called, in snake_case.
+        value : object
+            Of dicts, lists, text and numbers, about no single person: `forget` does not reach it.
+        **about
+            The settings that it was learnt with: of other settings it says nothing.
+
+        Raises
+        ------
+        CjkitError
+            When the name is not in snake_case.
+        """
+        write_settled(self._history, _settled_name(name), about, self.as_of, value)
+
+    def settled(self, name: str, **about: Any) -> Any | None:
+        """Return what an earlier run, or this one, settled under a name; None where none did.
+
+        Of several with the same settings `about` it is the one of the newest log that is no newer
+        than this: a look back at an earlier day knows nothing that was learnt after it.
+
+        Raises
+        ------
+        CjkitError
+            When the name is not in snake_case.
+        """
+        return read_settled(self._history, _settled_name(name), about, self.as_of)
+
+
+def _settled_name(name: str) -> str:
+    if not _SNAKE_CASE.fullmatch(name):
+        raise CjkitError(f"{name!r} is no name to settle under: use snake_case.")
+    return name
 
 
 def open_log(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
@@ -52,6 +52,9 @@ class Segments:
     rules : tuple of Rule
     sql : tuple of str
         The statements, in order.
+    cuts : dict from 'recency', 'frequency' and 'monetary' to four limits
+        Those that the scores have: given again as `cuts`, they put a customer who did the same
+        into the same segment at any other time. Empty where segments are not made of scores.
     """
 
     table: pd.DataFrame
@@ -59,6 +62,7 @@ class Segments:
     as_of_us: int
     rules: tuple[Rule, ...]
     sql: tuple[str, ...]
+    cuts: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
     counts: ClassVar[dict[str, tuple[str, ...]]] = {
         "customers": (
@@ -188,7 +192,10 @@ def assign_segments(
 
     A score with fixed `cuts` is 1 + the number of its four limits that the customer reaches: of
     recency those days or fewer, of frequency those orders or more, of money that revenue or more.
-    Fixed scores mean the same at any time; fifths compare customers with one another.
+    Fixed scores mean the same at any time; fifths compare customers with one another. The limits
+    that fifths turned out to have are in the result's `cuts`, to be kept for later runs: that of a
+    score is the worst value in it or above (of money halfway to the next worse one), and where
+    nobody reaches a score, just better than the best.
 
     Parameters
     ----------
@@ -212,16 +219,17 @@ def assign_segments(
     Raises
     ------
     CjkitError
-        When a pair of scores belongs to no rule or to several, or `cuts` are no four limits, each
-        better than the one before.
+        When a pair of scores belongs to no rule or to several, or `cuts` are no four limits, none
+        worse than the one before.
     """
     check_rules(rules)
-    check_cuts(cuts := dict(cuts or {}))
+    fixed = {score: tuple(limits) for score, limits in (cuts or {}).items()}
+    check_cuts(fixed)
     engine = orders.engine
     if as_of_us is None:
         last = engine.query(f"select max(ordered_us) as last_us from {orders}")["last_us"].iloc[0]
         as_of_us = 0 if pd.isna(last) else int(last) + 1
-    scored = _scores_sql(orders, as_of_us, cuts)
+    scored = _scores_sql(orders, as_of_us, fixed)
     customers_sql = f"""
         select customer_id, {_segment_sql(rules)} as segment, recency_score, frequency_score,
             monetary_score, recency_days, orders, revenue
@@ -229,7 +237,9 @@ def assign_segments(
     customers = engine.materialize(name, customers_sql)
     names = [rule.segment for rule in rules]
     table, summary_sql = describe_segments(customers, names)
-    return Segments(table, customers, as_of_us, tuple(rules), (customers_sql, summary_sql))
+    limits, limits_sql = _limits(customers)
+    statements = (customers_sql, summary_sql, limits_sql)
+    return Segments(table, customers, as_of_us, tuple(rules), statements, limits | fixed)
 
 
 def describe_segments(customers: Table, order: Sequence[str]) -> tuple[pd.DataFrame, str]:
@@ -289,6 +299,35 @@ def _scores_sql(orders: Table, as_of_us: int, cuts: Mapping[str, Sequence[float]
                     where customer_id is not null and ordered_us < {as_of_us}
                     group by customer_id) as totals
                 where orders > 0) as figures) as placed"""
+
+
+def _limits(customers: Table) -> tuple[dict[str, tuple[float, ...]], str]:
+    """Return the limits between the scores that customers have, and the statement."""
+    parts = []
+    for score, value in _VALUES.items():
+        worst, best = ("max", "min") if _BETTER[score] == "<=" else ("min", "max")
+        parts.append(f"{best}({value}) as {score}_best")
+        for place in SCORES[1:]:
+            reached = f"{score}_score >= {place}"
+            parts += [
+                f"{worst}(case when {reached} then {value} end) as {score}_{place}",
+                f"{best}(case when not {reached} then {value} end) as {score}_below_{place}",
+            ]
+    sql = f"select {', '.join(parts)} from {customers} as customers"
+    row = customers.engine.query(sql).iloc[0].astype(float)
+    if row.isna().all():
+        return {}, sql
+
+    def limit(score: str, place: int) -> float:
+        worst, below = row[f"{score}_{place}"], row[f"{score}_below_{place}"]
+        if score == "monetary":
+            # Sums of money may differ in their last digit from run to run.
+            beyond = np.nextafter(row[f"{score}_best"], np.inf)
+            return float(beyond if np.isnan(worst) else np.nanmean([worst, below]))
+        step = -1 if _BETTER[score] == "<=" else 1
+        return float(row[f"{score}_best"] + step if np.isnan(worst) else worst)
+
+    return {score: tuple(limit(score, place) for place in SCORES[1:]) for score in _VALUES}, sql
 
 
 def _segment_sql(rules: Sequence[Rule]) -> str:

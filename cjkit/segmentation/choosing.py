@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -110,13 +111,8 @@ def choose_number(points: Floats, most: int, seed: int, *, draws: int = 10) -> G
         for number in range(2, most + 1):
             labels = partition(points, number, seed).labels_
             again = [
-                adjusted_rand_score(
-                    labels,
-                    partition(
-                        points[rng.integers(0, len(points), len(points))], number, seed, starts=1
-                    ).predict(points),
-                )
-                for _ in range(draws)
+                adjusted_rand_score(labels, drawn)
+                for drawn in draw_partitions(points, number, seed, rng, draws)
             ]
             chance = [_chance(covariance, len(points), number, rng) for _ in range(draws)]
             rows.append(
@@ -139,6 +135,15 @@ def choose_number(points: Floats, most: int, seed: int, *, draws: int = 10) -> G
         candidates = table[table["stability"] >= STABLE]
     best = (table if candidates.empty else candidates).sort_values("silhouette").iloc[-1]
     return GroupNumber(table, int(best["groups"]), bool(table["has_structure"].any()), len(points))
+
+
+def draw_partitions(
+    points: Floats, number: int, seed: int, rng: np.random.Generator, draws: int
+) -> Iterator[NDArray[Any]]:
+    """Put the points into the groups of samples that are drawn from them with replacement."""
+    for _ in range(draws):
+        drawn = points[rng.integers(0, len(points), len(points))]
+        yield partition(drawn, number, seed, starts=1).predict(points)
 
 
 def partition(points: Floats, number: int, seed: int, *, starts: int = _STARTS) -> KMeans:

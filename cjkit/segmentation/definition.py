@@ -6,14 +6,17 @@ a customer moves between segments only when the customer changed, not when the s
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from cjkit.checks import unknown_name
 from cjkit.engine import Table, column, text
-from cjkit.segmentation.features import Features, kind_of
+from cjkit.segmentation.features import CHANNEL, Features, kind_of
 from cjkit.statistics import Floats
 
 FARTHEST = 3.0
@@ -45,11 +48,35 @@ class Definition:
         One for each segment, one number for each axis.
     names : tuple of str
         The segments.
+    learnt_us : int
+        The moment, in microseconds since 1970, of the features that it was learnt from.
     """
 
     axes: tuple[Axis, ...]
     centres: tuple[tuple[float, ...], ...]
     names: tuple[str, ...]
+    learnt_us: int
+
+    @classmethod
+    def read(cls, facts: Mapping[str, Any]) -> Definition:
+        """Return the definition that `facts` wrote, such as that of an earlier run."""
+        return cls(
+            tuple(Axis(**axis) for axis in facts["axes"]),
+            tuple(tuple(centre) for centre in facts["centres"]),
+            tuple(facts["names"]),
+            facts["learnt_us"],
+        )
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """The definition in dicts, lists, text and numbers, to be kept for later runs."""
+        return asdict(self)
+
+    @property
+    def channels(self) -> list[str] | None:
+        """The channels whose shares it looks at: what `read_features` must read; None for none."""
+        named = [axis.feature for axis in self.axes if axis.feature.startswith(CHANNEL)]
+        return [name.removeprefix(CHANNEL) for name in named] or None
 
     def assign(self, features: Features, name: str) -> tuple[Table, str]:
         """Give each customer the segment whose centre is nearest, in one statement on the engine.
@@ -71,6 +98,12 @@ class Definition:
                 raise unknown_name("feature", axis.feature, features.names, where="the features")
         sql = self.sql(str(features.customers))
         return features.customers.engine.materialize(name, sql), sql
+
+    def nearest(self, points: Floats) -> NDArray[np.intp]:
+        """Return the place of the segment of each scaled point, as the statement gives it."""
+        centres = np.array(self.centres)
+        nearness: Floats = 2 * points @ centres.T - (centres**2).sum(axis=1)
+        return np.asarray(nearness.argmax(axis=1))
 
     def sql(self, relation: str) -> str:
         """Write the SQL of the rows of `relation` with their `segment`.
@@ -99,6 +132,16 @@ class Definition:
                     select customer_id, {nearness} from (
                         select customer_id, {scaled} from {relation} as own) as scaled) as near
             ) as placed on placed.customer_id = features.customer_id"""
+
+
+def draw_customers(
+    features: Features, names: Sequence[str], sample: int, seed: int
+) -> tuple[pd.DataFrame, str]:
+    """Return these features of at most `sample` customers, drawn by a hash of their ids."""
+    sql = f"""
+        select {", ".join(map(column, names))} from {features.customers} as features
+        order by md5(customer_id || {text(f" {seed}")}), customer_id limit {int(sample)}"""
+    return features.customers.engine.query(sql), sql
 
 
 def _scaled(axis: Axis) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,14 +16,16 @@ from cjkit.checks import unknown_name
 from cjkit.engine import column, text
 from cjkit.labels import Language, format_number, label
 from cjkit.plots.ranking import draw_ranking
-from cjkit.segmentation.choosing import STABLE, partition
-from cjkit.segmentation.definition import Definition, learn_axes, scale
+from cjkit.segmentation.assign import DAY_US
+from cjkit.segmentation.choosing import STABLE, draw_partitions, partition
+from cjkit.segmentation.definition import Definition, draw_customers, learn_axes, scale
 from cjkit.segmentation.features import TENURE, Features, feature_name
 
 WATCH, DRIFTED = 0.1, 0.25
 """The usual reading of a PSI: below the first nothing, above the second another population."""
 
 _DRAWN = 12
+_COMPARED, _DRAWS = 4_000, 10
 _TENTHS = tuple(place / 10 for place in range(1, 10))
 
 
@@ -40,12 +43,19 @@ class Drift:
     agreement : float or None
         Adjusted Rand index between the segments of the definition and those that one would find
         anew now, of the same customers; None without a definition.
+    agreement_by_chance : float or None
+        The least agreement of two of ten fits of now, each to customers drawn with replacement:
+        where customers fall into no clear groups, no definition agrees better.
+    days : int or None
+        The days since the definition was learnt.
     sql : tuple of str
     method : str
     """
 
     table: pd.DataFrame
     agreement: float | None
+    agreement_by_chance: float | None
+    days: int | None
     sql: tuple[str, ...]
     method: str = "population stability index; adjusted Rand index of a new fit"
 
@@ -62,8 +72,13 @@ class Drift:
 
     @property
     def is_outdated(self) -> bool:
-        """Whether segments found anew would be others (agreement below .8)."""
-        return self.agreement is not None and self.agreement < STABLE
+        """Whether to find segments anew: they would be others, more than by chance.
+
+        The agreement is below .8, and below that of two fits of now.
+        """
+        if self.agreement is None or self.agreement_by_chance is None:
+            return False
+        return self.agreement < min(STABLE, self.agreement_by_chance)
 
     def finding(self, language: Language) -> str:
         """Say which features drifted, and whether the definition still holds."""
@@ -78,12 +93,14 @@ class Drift:
             feature=feature_name(known.iloc[0]["feature"], language),
             psi=format_number(known.iloc[0]["psi"], language, digits=2),
         )
-        if self.agreement is None:
+        if self.agreement is None or (self.days == 0 and not self.is_outdated):
             return said
         return said + label(
             "definition_outdated" if self.is_outdated else "definition_holds",
             language,
             agreement=format_number(self.agreement, language, digits=2),
+            chance=format_number(self.agreement_by_chance, language, digits=2),
+            days=format_number(self.days, language),
         )
 
     def plot(self, *, ax: Axes | None = None, language: Language = "en") -> Axes:
@@ -119,7 +136,7 @@ def measure_drift(
         The same features of two moments.
     definition : Definition, optional
         Of found segments: its partition is compared with one learnt anew from `now`, on a sample
-        with as many groups.
+        with as many groups. `before` is best the moment that it was learnt (`learnt_us`).
     sample, seed : int
         As in `find_segments`.
 
@@ -140,11 +157,11 @@ def measure_drift(
     table.insert(1, "customers", now.everybody)
     table.insert(2, "previous_customers", before.everybody)
     table = table.sort_values(["psi", "feature"], ascending=[False, True], ignore_index=True)
-    agreement = None
-    if definition is not None:
-        agreement, sql = _agreement(now, definition, sample, seed)
-        statements.append(sql)
-    return Drift(table, agreement, tuple(statements))
+    if definition is None:
+        return Drift(table, None, None, None, tuple(statements))
+    agreement, by_chance, sql = _agreement(now, definition, sample, seed)
+    days = (now.as_of_us - definition.learnt_us) // DAY_US
+    return Drift(table, agreement, by_chance, days, (*statements, sql))
 
 
 def _binned(now: Features, before: Features, name: str) -> tuple[pd.DataFrame, str]:
@@ -177,19 +194,19 @@ def _index(counts: pd.DataFrame) -> dict[str, float | str]:
     return {"psi": psi, "psi_by_chance": chance, "status": status}
 
 
-def _agreement(now: Features, definition: Definition, sample: int, seed: int) -> tuple[float, str]:
-    """Return how far a partition learnt anew agrees with that of the definition."""
+def _agreement(
+    now: Features, definition: Definition, sample: int, seed: int
+) -> tuple[float, float, str]:
+    """Return how far a partition learnt anew agrees with the definition's, and others with it."""
     from sklearn.metrics import adjusted_rand_score
 
-    names = [axis.feature for axis in definition.axes]
-    sql = f"""
-        select {", ".join(map(column, names))} from {now.customers} as features
-        order by md5(customer_id || {text(f" {seed}")}), customer_id limit {int(sample)}"""
-    drawn = now.customers.engine.query(sql)
-    centres = np.array(definition.centres)
-    points = scale(drawn, definition.axes)
-    old = (2 * points @ centres.T - (centres**2).sum(axis=1)).argmax(axis=1)
+    drawn, sql = draw_customers(now, [axis.feature for axis in definition.axes], sample, seed)
     anew = scale(drawn, learn_axes(drawn))
+    number = min(len(definition.centres), len(anew))
     with threadpool_limits(1):
-        new = partition(anew, min(len(centres), len(anew)), seed).labels_
-    return float(adjusted_rand_score(old, new)), sql
+        new = partition(anew, number, seed).labels_
+        rng = np.random.default_rng(seed)
+        fits = list(draw_partitions(anew[:_COMPARED], number, seed, rng, _DRAWS))
+    old = definition.nearest(scale(drawn, definition.axes))
+    by_chance = min(adjusted_rand_score(*pair) for pair in combinations(fits, 2))
+    return float(adjusted_rand_score(old, new)), float(by_chance), sql

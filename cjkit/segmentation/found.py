@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from cjkit.checks import CjkitError, unknown_name
-from cjkit.engine import Table, column, text
+from cjkit.engine import Table, column
 from cjkit.labels import Language, display_name, format_signed, label
 from cjkit.plots.heat import draw_heat
 from cjkit.privacy import Relation, Totals
 from cjkit.segmentation.assign import Segments, describe_segments
 from cjkit.segmentation.choosing import GroupNumber, choose_number, partition
-from cjkit.segmentation.definition import Definition, learn_axes, scale
+from cjkit.segmentation.definition import Axis, Definition, draw_customers, learn_axes, scale
 from cjkit.segmentation.explaining import SegmentRules, explain_segments
 from cjkit.segmentation.features import TENURE, Features, feature_name, kind_of
 from cjkit.statistics import Floats
@@ -115,6 +115,7 @@ def find_segments(
     *,
     kinds: Sequence[str] | None = None,
     number: int | None = None,
+    definition: Definition | None = None,
     most: int = 8,
     sample: int = 20_000,
     seed: int = 0,
@@ -130,6 +131,11 @@ def find_segments(
     Where no number of groups has structure (`GroupNumber`), the customers are cut all the same,
     into pieces of a whole that has no borders of its own, and `has_structure` is False.
 
+    Groups found anew may lie and be numbered otherwise, though customers hardly changed. With the
+    `definition` of an earlier result nothing is learnt: everybody gets the nearest of its centres,
+    on its scales, under its names. `number` still says what the customers of now would fall into,
+    and `measure_drift` when to find groups anew.
+
     Parameters
     ----------
     features : Features
@@ -138,6 +144,8 @@ def find_segments(
         'tenure'.
     number : int, optional
         How many groups to make; default what `GroupNumber` says.
+    definition : Definition, optional
+        Of an earlier result; then neither `kinds` nor `number` is given.
     most : int, default 8
         The most groups that are tried.
     sample : int, default 20_000
@@ -150,37 +158,41 @@ def find_segments(
     ------
     CjkitError
         When there are fewer than 50 customers, fewer than two features that vary, no such kind, or
-        `number` or `most` is out of range.
+        `number` or `most` is out of range, a definition is given with `kinds` or `number`, or one
+        of its features is not there.
     """
+    if definition and (kinds or number):
+        raise CjkitError("A definition has its kinds and number: give none beside it.")
     known = list(dict.fromkeys(features.table["kind"]))
     for kind in kinds or ():
         if kind not in known:
             raise unknown_name("kind", kind, known, where="the features")
     if not 2 <= most <= 20 or not (number is None or 2 <= number <= 20):
         raise CjkitError(f"number={number!r}, most={most!r}: make 2 to 20 groups.")
-    drawn, drawn_sql = _draw(features, kinds, sample, seed)
+    wanted = (
+        [axis.feature for axis in definition.axes] if definition else _features(features, kinds)
+    )
+    for feature in wanted:
+        if feature not in features.names:
+            raise unknown_name("feature", feature, features.names, where="the features")
+    drawn, drawn_sql = draw_customers(features, wanted, sample, seed)
     if len(drawn) < _FEWEST:
         raise CjkitError(
             f"{len(drawn)} customers are too few to look for groups: {_FEWEST} or more are needed."
         )
-    axes = learn_axes(drawn)
+    axes = definition.axes if definition else learn_axes(drawn)
     if len(axes) < 2:
         raise CjkitError("Fewer than two features vary: there is nothing to group customers by.")
     points = scale(drawn, axes)
     chosen = choose_number(points[:_SEARCHED], max(most, number or 2), seed)
-    count = number or chosen.number
-    with threadpool_limits(1):
-        fitted = partition(points, count, seed)
-    names = [f"{GROUP}{place}" for place in range(1, count + 1)]
-    order = _by_value(drawn, fitted.labels_, count)
-    centres = tuple(tuple(map(float, centre)) for centre in fitted.cluster_centers_[order])
-    definition = Definition(axes, centres, tuple(names))
+    definition = definition or _define(
+        drawn, axes, points, number or chosen.number, features.as_of_us, seed
+    )
+    names = list(definition.names)
     customers, assign_sql = definition.assign(features, name)
     table, sizes_sql = describe_segments(customers, names)
     found = Segments(table, customers, features.as_of_us, (), (assign_sql, sizes_sql))
-    place_of = np.empty(count, int)
-    place_of[order] = np.arange(count)
-    labels = np.array(names)[place_of[fitted.labels_]]
+    labels = np.array(names)[definition.nearest(points)]
     contrasts, contrast_sql = measure_contrasts(customers, names, [axis.feature for axis in axes])
     return FoundSegments(
         contrasts,
@@ -195,19 +207,29 @@ def find_segments(
 _SEARCHED = 4_000
 
 
-def _draw(
-    features: Features, kinds: Sequence[str] | None, sample: int, seed: int
-) -> tuple[pd.DataFrame, str]:
-    """Return the features of some customers, drawn by a hash of their ids."""
-    names = [
+def _features(features: Features, kinds: Sequence[str] | None) -> list[str]:
+    return [
         name
         for name in features.names
         if (name != TENURE if kinds is None else kind_of(name) in kinds)
     ]
-    sql = f"""
-        select {", ".join(map(column, names))} from {features.customers} as features
-        order by md5(customer_id || {text(f" {seed}")}), customer_id limit {int(sample)}"""
-    return features.customers.engine.query(sql), sql
+
+
+def _define(
+    drawn: pd.DataFrame,
+    axes: tuple[Axis, ...],
+    points: Floats,
+    count: int,
+    learnt_us: int,
+    seed: int,
+) -> Definition:
+    """Learn the centres of so many groups, the one with most revenue a customer first."""
+    with threadpool_limits(1):
+        fitted = partition(points, count, seed)
+    order = _by_value(drawn, fitted.labels_, count)
+    centres = tuple(tuple(map(float, centre)) for centre in fitted.cluster_centers_[order])
+    names = tuple(f"{GROUP}{place}" for place in range(1, count + 1))
+    return Definition(axes, centres, names, learnt_us)
 
 
 def _by_value(drawn: pd.DataFrame, labels: NDArray[Any], count: int) -> list[int]:

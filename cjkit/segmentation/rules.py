@@ -59,13 +59,16 @@ def holds(rule: Rule, recency: int, frequency: int) -> bool:
 
 
 def check_cuts(cuts: Mapping[str, Sequence[float]]) -> None:
-    """Raise CjkitError unless each score has four limits, from the worst to the best."""
+    """Raise CjkitError unless each score has four limits, from the worst to the best.
+
+    Two may be equal: then the score between them has nobody.
+    """
     for score, limits in cuts.items():
         one_of("cuts: score", score, ("recency", "frequency", "monetary"))
         way = "falling" if score == "recency" else "rising"
         steps = [later - limit for limit, later in pairwise(limits)]
         if len(limits) != 4 or not all(
-            step < 0 if way == "falling" else step > 0 for step in steps
+            step <= 0 if way == "falling" else step >= 0 for step in steps
         ):
             raise CjkitError(
                 f"cuts[{score!r}]={tuple(limits)!r} must be four {way} limits, from score 2 on."
