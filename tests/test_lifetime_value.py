@@ -15,6 +15,7 @@ from cjkit.lifetime_value import (
     PurchaseModel,
     SpendFit,
     backtest_purchases,
+    backtest_segments,
     fit_purchases,
     fit_spend,
     measure_cohort_revenue,
@@ -170,6 +171,24 @@ def test_the_backtest_agrees_with_one_customer_at_a_time(shop):
     last = test.tracking.table.iloc[-1]
     assert last["actual_total"] <= both["repeats_then"].sum()
     assert test.by_repeats.table["repeats"].tolist()[-1] == "7+"
+    # Segments known at the split: some by name, and who has none.
+    both = both.assign(later=later, predicted=predicted)
+    both["segment"] = np.where(both.index % 3 == 0, "often", "loyal")
+    both.loc[both.index % 5 == 0, "segment"] = "(missing)"
+    known = both.loc[both["segment"] != "(missing)", ["customer_id", "segment"]]
+    by_segment = backtest_segments(test, shop.engine.add("at split", known))
+    expected = both.groupby("segment")[["later", "predicted"]].mean()
+    assert len(by_segment.table) == 3
+    assert by_segment.table["predicted_purchases"].is_monotonic_decreasing
+    for row in by_segment.table.itertuples():
+        own = both[both["segment"] == row.segment]
+        assert row.customers == len(own)
+        assert row.actual_buyers == (own["later"] > 0).sum()
+        assert row.actual_purchases == pytest.approx(expected.loc[row.segment, "later"])
+        assert row.predicted_purchases == pytest.approx(expected.loc[row.segment, "predicted"])
+    assert "（不明）" in by_segment.finding("ja")
+    ticks = [tick.get_text() for tick in by_segment.plot(language="en").get_xticklabels()]
+    assert set(ticks) == {"often", "Loyal customers", "(missing)"}
 
 
 def test_the_default_split_is_the_middle_at_most_a_year_before_the_end(shop):
@@ -204,11 +223,14 @@ def test_too_few_repeat_customers_are_said_in_both_languages():
     assert fit.table.empty
     assert "9 of 200 customers" in fit.finding("en")
     assert "200人中9人" in fit.finding("ja")
+    test = backtest_purchases(orders)
+    nobody = orders.engine.query(f"select customer_id, 'x' as segment from {orders} limit 0")
+    assert backtest_segments(test, orders.engine.add("nobody", nobody)).table.empty
     for empty in (
         spend,
         predict_purchases(fit),
         predict_value(fit, spend),
-        backtest_purchases(orders),
+        test,
     ):
         assert empty.table.empty
         assert "not fitted" in empty.finding("en")

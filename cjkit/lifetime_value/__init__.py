@@ -2,8 +2,8 @@
 
 Counted: `measure_retention`, `measure_cohort_revenue`. Modelled on weighted distinct histories:
 `fit_purchases` (BG/NBD, MBG/NBD), `fit_spend` (Gamma-Gamma), `predict_purchases`, `predict_value`;
-and always beside them `backtest_purchases`. `notebooks/04_lifetime_value.ipynb` is the analysis
-that this module serves.
+and always beside them `backtest_purchases` and `backtest_segments`.
+`notebooks/04_lifetime_value.ipynb` is the analysis that this module serves.
 """
 
 from cjkit.lifetime_value.acquisition import (
@@ -14,7 +14,7 @@ from cjkit.lifetime_value.acquisition import (
 )
 from cjkit.lifetime_value.advocacy import Advocacy, measure_advocacy
 from cjkit.lifetime_value.at_risk import AtRisk, rank_at_risk
-from cjkit.lifetime_value.backtest import Backtest, backtest_purchases
+from cjkit.lifetime_value.backtest import Backtest, backtest_purchases, backtest_segments
 from cjkit.lifetime_value.comparison import Comparison, Tracking
 from cjkit.lifetime_value.day_retention import DayRetention, measure_day_retention
 from cjkit.lifetime_value.estimation import Estimate
@@ -70,6 +70,7 @@ __all__ = [
     "Tracking",
     "Value",
     "backtest_purchases",
+    "backtest_segments",
     "compare_value",
     "find_first_touches",
     "fit_purchases",

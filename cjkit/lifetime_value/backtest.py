@@ -10,9 +10,16 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from cjkit.checks import CjkitError, one_of, parse_duration
-from cjkit.engine import Table
-from cjkit.labels import Language, format_date, format_number, label
+from cjkit.engine import Table, text
+from cjkit.labels import MISSING, Language, format_date, format_number, label
 from cjkit.lifetime_value.comparison import Comparison, Tracking, signed_percent
+from cjkit.lifetime_value.held_out import (
+    average,
+    compare_deciles,
+    compare_repeats,
+    comparison,
+    score,
+)
 from cjkit.lifetime_value.histories import (
     Obstacle,
     day,
@@ -23,7 +30,6 @@ from cjkit.lifetime_value.histories import (
 )
 from cjkit.lifetime_value.purchases import (
     MODELS,
-    MOST_REPEATS_SHOWN,
     Model,
     PurchaseFit,
     fit_purchases,
@@ -31,18 +37,8 @@ from cjkit.lifetime_value.purchases import (
 from cjkit.lifetime_value.simulation import UNKNOWN, Interval, simulate_totals
 from cjkit.lifetime_value.spend import SpendFit, fit_spend
 from cjkit.plots.columns import draw_columns
-from cjkit.privacy import Relation, Rest, Totals
 from cjkit.statistics import Floats
 
-_ACTUAL = ("actual_purchases", "actual_buyer_share", "actual_revenue")
-COUNTS = {
-    "customers": (*_ACTUAL, *(name.replace("actual", "predicted") for name in _ACTUAL)),
-    "actual_buyers": _ACTUAL,
-}
-ADDS_UP: tuple[Relation, ...] = (
-    Rest("actual_buyers", "customers"),
-    *(Totals(count) for count in COUNTS),
-)
 LONGEST_HOLD_OUT = datetime.timedelta(days=365)
 
 
@@ -198,7 +194,7 @@ def backtest_purchases(
     bought, brought = UNKNOWN, UNKNOWN
     if fit.obstacle is None:
         bought, brought = simulate_totals(fit, money, steps=1, step=horizon, seed=seed)[0]
-    scored = _score(fit, money, horizon)
+    scored = score(fit, money, horizon)
     tracking = _track(orders, fit, end)
     return Backtest(
         table=_compare_rules(fit, horizon, scored),
@@ -210,14 +206,48 @@ def backtest_purchases(
         actual_revenue=float(histories.table["later_spend"].sum()),
         predicted_revenue=brought,
         tracking=tracking,
-        by_repeats=_by_repeats(scored, histories.sql),
-        deciles=_by_decile(scored, histories.sql),
+        by_repeats=compare_repeats(scored, histories.sql),
+        deciles=compare_deciles(scored, histories.sql),
         fit=fit,
         spend=spend,
         obstacle=fit.obstacle,
         method=fit.method,
         sql=(*spend.sql, *tracking.sql),
     )
+
+
+def backtest_segments(test: Backtest, segments: Table) -> Comparison:
+    """Compare what the model expected of each segment with what its customers did.
+
+    Parameters
+    ----------
+    test : Backtest
+    segments : Table
+        `customer_id` and `segment`, as they were at `test.split`: a segment that rests on what came
+        later is no group that a forecast could have been made for. Who is in none is a group.
+
+    Returns
+    -------
+    Comparison
+        As `test.deciles`, a row for each `segment`, the one with the most active forecast first.
+    """
+    sql = f"""
+        select coalesce(cast(segments.segment as varchar), {text(MISSING)}) as segment,
+            repeats, first_day, last_day, later_purchases, count(*) as customers,
+            sum(repeat_spend) as repeat_spend,
+            sum(later_spend) as later_spend
+        from {test.fit.histories.customers} as customers
+        left join {segments} as segments on segments.customer_id = customers.customer_id
+        group by 1, repeats, first_day, last_day, later_purchases"""
+    found = segments.engine.query(sql)
+    for name in ("first_day", "last_day"):
+        found[name] = pd.to_datetime(found[name])
+    fit = replace(test.fit, histories=test.fit.histories.only(found))
+    horizon = pd.Timedelta(test.until - test.split) / fit.unit
+    scored = score(fit, test.spend if test.spend.obstacle is None else None, horizon)
+    table = average(scored, "segment", scored["segment"])
+    table = table.sort_values("predicted_purchases", ascending=False, ignore_index=True)
+    return comparison(table, "segment", (*test.fit.histories.sql, sql))
 
 
 def _find_split(orders: Table, until: datetime.date) -> datetime.date:
@@ -229,20 +259,6 @@ def _find_split(orders: Table, until: datetime.date) -> datetime.date:
     first = pd.Timestamp(found["first_day"].iloc[0])
     first_day = until - LONGEST_HOLD_OUT if pd.isna(first) else first.date()
     return until - min(LONGEST_HOLD_OUT, max((until - first_day) // 2, datetime.timedelta(days=1)))
-
-
-def _score(fit: PurchaseFit, spend: SpendFit | None, horizon: float) -> pd.DataFrame:
-    """Give each history what was predicted for its customers; missing where not fitted."""
-    history = fit.histories.times(fit.unit)
-    scored = fit.histories.table.assign(predicted=np.nan, probability=np.nan, revenue=np.nan)
-    if fit.estimate is None:
-        return scored.iloc[:0]
-    scored["predicted"] = fit.fitted.expected_purchases(horizon, *history)
-    scored["probability"] = fit.fitted.buy_probability(horizon, *history)
-    if spend is not None:
-        mean = scored["repeat_spend"] / scored["customers"]
-        scored["revenue"] = scored["predicted"] * spend.fitted.expected_spend(history[0], mean)
-    return scored
 
 
 def _compare_rules(fit: PurchaseFit, horizon: float, scored: pd.DataFrame) -> pd.DataFrame:
@@ -280,45 +296,6 @@ def _compare_rules(fit: PurchaseFit, horizon: float, scored: pd.DataFrame) -> pd
         for rule, predicted in rules.items()
     ]
     return pd.DataFrame(rows, columns=columns)
-
-
-def _by_repeats(scored: pd.DataFrame, sql: tuple[str, ...]) -> Comparison:
-    most = MOST_REPEATS_SHOWN
-    table = _average(scored, "repeats", scored["repeats"].clip(upper=most))
-    table["repeats"] = [f"{most}+" if k == most else str(k) for k in table["repeats"]]
-    return Comparison(table, "purchases", "repeats", COUNTS, ADDS_UP, sql)
-
-
-def _by_decile(scored: pd.DataFrame, sql: tuple[str, ...]) -> Comparison:
-    """Compare tenths of the customers by what was predicted; equal predictions are never parted."""
-    ranked = scored.sort_values("predicted", ascending=False)
-    reached = ranked.groupby("predicted", sort=False)["customers"].sum().cumsum()
-    before = reached.shift(fill_value=0) / max(reached.max(), 1) if len(reached) else reached
-    decile = (ranked["predicted"].map(before) * 10).astype(int) + 1
-    table = _average(ranked, "decile", decile)
-    return Comparison(table, "purchases", "decile", COUNTS, ADDS_UP, sql)
-
-
-def _average(scored: pd.DataFrame, name: str, group: pd.Series[int]) -> pd.DataFrame:
-    """Average what happened and what was predicted over the customers of each group."""
-    n = scored["customers"]
-    sums = pd.DataFrame(
-        {
-            name: group,
-            "customers": n,
-            "actual_buyers": n * (scored["later_purchases"] > 0),
-            "actual_purchases": n * scored["later_purchases"],
-            "predicted_purchases": n * scored["predicted"],
-            "actual_buyer_share": n * (scored["later_purchases"] > 0),
-            "predicted_buyer_share": n * scored["probability"],
-            "actual_revenue": scored["later_spend"],
-            "predicted_revenue": n * scored["revenue"],
-        }
-    )
-    table: pd.DataFrame = sums.groupby(name, as_index=False).sum(min_count=1)
-    for mean in table.columns[3:]:
-        table[mean] = table[mean] / table["customers"]
-    return table
 
 
 def _track(orders: Table, fit: PurchaseFit, until: datetime.date) -> Tracking:

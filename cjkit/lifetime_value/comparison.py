@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from cjkit.labels import Language, format_number, format_percent, label
+from cjkit.labels import Language, display_name, format_number, format_percent, label
 from cjkit.plots.columns import draw_column_pairs
 from cjkit.plots.lines import Line, draw_lines
 from cjkit.privacy import Equation, Relation, Steps
@@ -23,7 +23,7 @@ class Comparison:
     Attributes
     ----------
     table : DataFrame, one row for each group
-        The group (`repeats` or `decile`), `customers`, and pairs of `actual_...` and
+        The group (`repeats`, `decile` or `segment`), `customers`, and pairs of `actual_...` and
         `predicted_...` columns.
     pair : str
         The ending of the pair that the picture shows.
@@ -52,7 +52,8 @@ class Comparison:
             return label("nothing_here", language)
         figures: dict[str, object] = {}
         for place, at in (("first", 0), ("last", -1)):
-            row, figures[place] = known.iloc[at], known[self.group].iloc[at]
+            row = known.iloc[at]
+            figures[place] = display_name(row[self.group], self.group, language)
             for kind in ("actual", "predicted"):
                 figures[f"{kind}_{place}"] = self._write(row[f"{kind}_{self.pair}"], language)
         return label(f"finding_{self.pair}_by_{self.group}", language, **figures)
@@ -60,7 +61,7 @@ class Comparison:
     def plot(self, *, ax: Axes | None = None, language: Language = "en") -> Axes:
         """Draw two bars for each group: what happened, and what was expected."""
         ax = draw_column_pairs(
-            [str(name) for name in self.table[self.group]],
+            [display_name(name, self.group, language) for name in self.table[self.group]],
             self.table[f"actual_{self.pair}"].to_numpy(float),
             self.table[f"predicted_{self.pair}"].to_numpy(float),
             names=(label("actual", language), label("predicted", language)),
