@@ -27,6 +27,7 @@ def test_whatever_a_project_names_reads_well_in_both_languages(path):
         "stage": set(project.stages.order),
         "channel": {place.channel for place in places if place.channel},
         "source": set(project.sources),
+        "namespace": set(project.identity),
     }
     missing = [
         f"names.{kind}.{value}"
