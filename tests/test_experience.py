@@ -75,6 +75,10 @@ def test_the_last_stage_has_no_rate_of_progress(journeys):
     assert pd.isna(table.loc["own", "progress_rate"])
     assert table.loc["see", "progress_rate"] == 1 / 3
     assert table.loc["see", "progress_p50_us"] == 3 * HOUR_US
+    # A stage of which the data hold nothing is no place that everybody failed to reach.
+    wider = measure_stages(journeys, stages=[*STAGES, "tell"], within="6h").table
+    pd.testing.assert_frame_equal(wider.set_index("stage").head(3), table)
+    assert wider["progress_rate"].isna().tolist() == [False, False, True, True]
 
 
 def test_only_entries_in_the_period_count(journeys):

@@ -48,9 +48,10 @@ class Stages:
     table : DataFrame, one row for each stage (and each value of `by`), in order
         `stage`, `customers` (people who entered it), `known_customers` (those of them whose whole
         `within` is seen), `progressed` (those of these who came to a later stage in that time),
-        `progress_rate` (0 to 1; missing for the last stage and where nobody is known) with
-        `progress_rate_low` and `progress_rate_high` (Wilson), and `progress_p50_us`, the median
-        time to it in microseconds among those who progressed.
+        `progress_rate` (0 to 1; missing where nobody is known, and for the last stage of which the
+        log holds an event, whatever stages might follow) with `progress_rate_low` and
+        `progress_rate_high` (Wilson), and `progress_p50_us`, the median time to it in microseconds
+        among those who progressed.
     within : Timedelta
         The time that people have to come further.
     by : str or None
@@ -190,7 +191,9 @@ def measure_stages(
         (*keys, "stage_no"),
     )
     groups = split.values if split else ()
-    table = _tidy(found, times, stages, list(groups), list(keys))
+    held = events.values("stage")
+    last = max((number for number, stage in enumerate(stages, 1) if stage in held), default=0)
+    table = _tidy(found, times, stages, list(groups), list(keys), last)
     return Stages(name_groups(table, split), parse_duration(within, name="within"), by, (sql,))
 
 
@@ -234,15 +237,16 @@ def _tidy(
     stages: Sequence[str],
     groups: list[str],
     keys: list[str],
+    last: int,
 ) -> pd.DataFrame:
-    """Give every stage (of every group) its row, in order, with rates and times."""
+    """Give every stage (of every group) its row, in order, with rates and times before `last`."""
     rows = pd.DataFrame({"stage_no": range(1, len(stages) + 1), "stage": list(stages)})
     if keys:
         rows = pd.DataFrame({keys[0]: groups}).merge(rows, how="cross")
     table = rows.merge(found, "left", [*keys, "stage_no"])
     counts = ["customers", "known_customers", "progressed"]
     table[counts] = table[counts].fillna(0).astype("int64")
-    is_last = table["stage_no"] == len(stages)
+    is_last = table["stage_no"] >= last
     table["progress_rate"] = (table["progressed"] / table["known_customers"]).mask(is_last)
     low, high = wilson_interval(table["progressed"], table["known_customers"])
     table["progress_rate_low"] = pd.Series(low, table.index).mask(is_last)
