@@ -96,7 +96,7 @@ class Definition:
         for axis in self.axes:
             if axis.feature not in features.names:
                 raise unknown_name("feature", axis.feature, features.names, where="the features")
-        sql = self.sql(str(features.customers))
+        sql = self.sql(features.customers)
         return features.customers.engine.materialize(name, sql), sql
 
     def nearest(self, points: Floats) -> NDArray[np.intp]:
@@ -105,8 +105,8 @@ class Definition:
         nearness: Floats = 2 * points @ centres.T - (centres**2).sum(axis=1)
         return np.asarray(nearness.argmax(axis=1))
 
-    def sql(self, relation: str) -> str:
-        """Write the SQL of the rows of `relation` with their `segment`.
+    def sql(self, customers: Table) -> str:
+        """Write the SQL of the rows of `customers` with their `segment`.
 
         Of two distances the smaller is that of the larger 2 z c - |c|^2, which needs no squares of
         z; of equal ones the first segment counts.
@@ -127,11 +127,9 @@ class Definition:
         )
         chosen = f"case {cases} end" if len(self.names) > 1 else text(self.names[0])
         return f"""
-            select features.*, placed.segment from {relation} as features join (
-                select customer_id, {chosen} as segment from (
-                    select customer_id, {nearness} from (
-                        select customer_id, {scaled} from {relation} as own) as scaled) as near
-            ) as placed on placed.customer_id = features.customer_id"""
+            select {", ".join(map(column, customers.columns))}, {chosen} as segment from (
+                select *, {nearness} from (
+                    select *, {scaled} from {customers} as features) as scaled) as near"""
 
 
 def draw_customers(

@@ -210,7 +210,7 @@ def read_features(
         f"{formula.format(as_of=as_of_us, day=DAY_US)} as {column(feature)}"
         for feature, formula in columns.items()
     )
-    made = f"select people.customer_id, {listed} from {_joined(parts, who)}"
+    made = _made_sql(parts, listed, who)
     customers = engine.materialize(name, made)
     table, everybody, summary = _summary(engine, customers, list(columns))
     return Features(table, customers, everybody, as_of_us, (*sql, made, summary))
@@ -286,21 +286,18 @@ def _said_sql(feedback: Table, as_of_us: int) -> str:
         group by customer_id"""
 
 
-def _joined(parts: Mapping[str, str], who: Who) -> str:
-    """Write the SQL that joins the parts for the people whom they are about."""
-    people = "select customer_id from bought where orders > 0"
-    if who == "everyone" and "done" in parts:
-        people += " union select customer_id from done where actions > 0"
-    sources = {**parts, "people": people}
-    for name in parts:
-        sources["people"] = sources["people"].replace(
-            f"from {name} ", f"from ({parts[name]}) as {name} "
-        )
-    joins = "".join(
-        f" left join ({sql}) as {name} on {name}.customer_id = people.customer_id"
-        for name, sql in parts.items()
-    )
-    return f"({sources['people']}) as people{joins}"
+def _made_sql(parts: Mapping[str, str], listed: str, who: Who) -> str:
+    """Write the SQL of the features: the parts, joined, of the people whom they are about."""
+    everyone = who == "everyone" and "done" in parts
+    known = "coalesce(bought.customer_id, done.customer_id)" if everyone else "bought.customer_id"
+    joined = f"({parts['bought']}) as bought"
+    for name, sql in parts.items():
+        if name == "done" and everyone:
+            joined += f" full outer join ({sql}) as done on done.customer_id = bought.customer_id"
+        elif name != "bought":
+            joined += f" left join ({sql}) as {name} on {name}.customer_id = {known}"
+    acted = " or done.actions > 0" if everyone else ""
+    return f"select {known} as customer_id, {listed} from {joined} where bought.orders > 0{acted}"
 
 
 def _summary(
