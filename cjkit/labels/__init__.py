@@ -17,7 +17,7 @@ from importlib import resources
 from typing import Literal, cast
 
 import pandas as pd
-from babel import dates, numbers
+from babel import Locale, dates, numbers
 
 from cjkit.checks import CjkitError
 
@@ -111,14 +111,16 @@ def display_name(value: object, kind: str, language: Language) -> str:
 
     Examples
     --------
-    >>> display_name("purchase", "stage", "ja")
-    '購入'
+    >>> display_name("purchase", "stage", "ja"), display_name("pt", "text_language", "ja")
+    ('購入', 'ポルトガル語')
     """
     if value is None or value is pd.NA or value != value:
         return label("missing_value", language)
     if value in (MISSING, OTHER):
         return label({MISSING: "missing_value", OTHER: "other_values"}[str(value)], language)
     named = _reader.names.get(kind, {}).get(str(value), {})
+    if kind == "text_language" and not named:
+        return str(Locale(language).languages.get(str(value), value))
     return named.get(language) or label(f"{kind}.{value}", language).removeprefix(f"{kind}.")
 
 
