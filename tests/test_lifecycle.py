@@ -1,5 +1,6 @@
 """Lifecycle, stickiness and migration against slow and obvious counts."""
 
+import dataclasses
 import datetime
 
 import numpy as np
@@ -155,6 +156,29 @@ def test_migration_counts_every_pair_of_segments(rng):
     moved = found.largest_move
     assert moved is not None
     assert moved["previous_segment"] != moved["segment"]
+
+
+def test_segments_are_drawn_whole_though_their_moves_are_hidden():
+    engine = DuckDB(threads=1)
+    pairs = [("a", "a", 60), ("a", "b", 3), ("b", "a", 3), ("b", "b", 34)]
+    people = [(before, now) for before, now, count in pairs for _ in range(count)]
+    sides = [{f"c{n}": pair[side] for n, pair in enumerate(people)} for side in (1, 0)]
+    found = measure_migration(
+        *(build_segments(engine, *side) for side in zip(("now", "before"), sides, strict=True))
+    )
+    masked = mask(found, 5)
+    assert masked.table["customers"].isna().all()  # two by two, each gives the others away
+    both = [63, 37, 0]
+    assert masked.sizes.table[["previous_customers", "customers"]].to_numpy().T.tolist() == [
+        both,
+        both,
+    ]
+    shown = mask(dataclasses.replace(found, table=found.table.iloc[[0, 1, 3]]), 4)
+    for result in (found, shown):
+        words = {text.get_text() for text in result.plot().texts}
+        assert {"a  63%", "b  37%"} <= words
+    assert "Moves of few people" in shown.plot().get_title("left")
+    assert found.plot().get_title("left") == ""
 
 
 def test_who_stays_moves_nowhere():

@@ -144,6 +144,8 @@ def test_true_spend_is_found_again(rng):
     rates = rng.gamma(truth.q, size=4000) / truth.v
     means = rng.gamma(truth.p * repeats) / rates / repeats
     estimate = estimate_spend(repeats, means, np.ones(4000), prior_sd=None)
+    density = SpendModel(*estimate.values).log_density(repeats, means)
+    assert estimate.log_likelihood == pytest.approx(density.sum())
     away = (np.log(estimate.values) - np.log([6, 4, 15])) / np.sqrt(np.diag(estimate.covariance))
     assert (np.abs(away) < 3).all()
     assert truth.mean == pytest.approx(30)

@@ -87,17 +87,29 @@ def estimate_spend(
     if not ((x > 0) & (m > 0)).all():
         raise CjkitError("The spend model needs repeats and means above zero: leave others out.")
 
-    def objective(values: Floats) -> tuple[float, Floats]:
-        p, q, v = values
-        log_total = np.log(x * m + v)
-        shape = digamma(p * x + q)
-        slopes = (
-            x * (shape - digamma(p * x) + np.log(x * m) - log_total),
-            shape - digamma(q) + np.log(v) - log_total,
-            q / v - (p * x + q) / (x * m + v),
-        )
-        height = w @ SpendModel(p, q, v).log_density(x, m)
-        return float(height), np.array([w @ slope for slope in slopes])
+    counts, of_count = np.unique(x, return_inverse=True)
+    n, n_of_count, total = w.sum(), np.bincount(of_count, w), x * m
+    sum_of_log_mean, log_of_count = w @ np.log(m), np.bincount(of_count, w * np.log(total))
 
-    start = [2.0, 3.0, (w @ m) / w.sum()]
-    return maximise(objective, ("p", "q", "v"), start, customers=w.sum(), prior_sd=prior_sd)
+    def objective(values: Floats) -> tuple[float, Floats]:
+        """Sum `log_density` and its slopes: gamma functions once for each number of repeats."""
+        p, q, v = values
+        shape = p * counts + q
+        log_of_total = np.bincount(of_count, w * np.log(total + v))
+        inverse_of_total = np.bincount(of_count, w / (total + v))
+        height = (
+            n_of_count @ (gammaln(shape) - gammaln(p * counts) + q * np.log(v) - gammaln(q))
+            + (p * counts) @ log_of_count
+            - sum_of_log_mean
+            - shape @ log_of_total
+        )
+        slopes = (
+            (n_of_count * counts) @ (digamma(shape) - digamma(p * counts))
+            + counts @ (log_of_count - log_of_total),
+            n_of_count @ digamma(shape) + n * (np.log(v) - digamma(q)) - log_of_total.sum(),
+            n * q / v - shape @ inverse_of_total,
+        )
+        return float(height), np.array(slopes)
+
+    start = [2.0, 3.0, (w @ m) / n]
+    return maximise(objective, ("p", "q", "v"), start, customers=n, prior_sd=prior_sd)

@@ -28,6 +28,7 @@ def draw_flow(
     names: Mapping[str, str],
     name_step: Callable[[int], str],
     write: Callable[[float], str],
+    sizes: Mapping[tuple[int, str], float] | None = None,
     ax: Axes | None = None,
 ) -> Axes:
     """Draw each step as a column of places, in one order everywhere, and each move as a ribbon.
@@ -42,6 +43,8 @@ def draw_flow(
     names : mapping from place to its words
     name_step, write : callables
         The words above a step's column, and those of a place's share of the largest column.
+    sizes : mapping from (step, place) to size, optional
+        Of places that are larger than their ribbons, as where some must not be shown.
     """
     if ax is None:
         ax = plt.subplots(figsize=(10.5, 5.2))[1]
@@ -50,14 +53,14 @@ def draw_flow(
         return ax
     coloured = [place for place in order if place not in faded]
     colours = dict(zip(coloured, theme.colours(len(coloured)), strict=True))
-    sizes = _sizes(ribbons)
-    whole = max(sum(column.values()) for column in sizes.values())
+    columns = _sizes(ribbons, sizes or {})
+    whole = max(sum(column.values()) for column in columns.values())
     tops = {
         step: _stack({place: column[place] for place in order if place in column}, whole)
-        for step, column in sizes.items()
+        for step, column in columns.items()
     }
     _draw_ribbons(ax, ribbons, order, colours, tops, whole)
-    for step, column in sizes.items():
+    for step, column in columns.items():
         for place, size in column.items():
             height, top = size / whole, tops[step][place]
             colour = colours.get(place, theme.LINE)
@@ -72,11 +75,11 @@ def draw_flow(
                     fontsize=8.5,
                     bbox=_BEHIND,
                 )
-    first, last = min(sizes), max(sizes)
+    first, last = min(columns), max(columns)
     for step in range(first, last + 1):
         ax.text(step, 1.05, name_step(step), fontsize=9, color=theme.MUTED)
     lowest = min(
-        top - sizes[step][place] / whole
+        top - columns[step][place] / whole
         for step, column in tops.items()
         for place, top in column.items()
     )
@@ -85,16 +88,19 @@ def draw_flow(
     return ax
 
 
-def _sizes(ribbons: Sequence[Ribbon]) -> dict[int, dict[str, float]]:
-    """Return how large each place is at each step: what comes in or goes out, whichever is more."""
+def _sizes(
+    ribbons: Sequence[Ribbon], known: Mapping[tuple[int, str], float]
+) -> dict[int, dict[str, float]]:
+    """Return how large each place is at each step: as known, or what comes in or goes out."""
     going: dict[tuple[int, str], float] = defaultdict(float)
     coming: dict[tuple[int, str], float] = defaultdict(float)
     for step, origin, target, size in ribbons:
         going[step, origin] += size
         coming[step + 1, target] += size
     found: dict[int, dict[str, float]] = defaultdict(dict)
-    for step, place in sorted({*going, *coming}):
-        found[step][place] = max(going[step, place], coming[step, place])
+    for step, place in sorted({*going, *coming, *known}):
+        flows = max(going[step, place], coming[step, place])
+        found[step][place] = known.get((step, place), flows)
     return found
 
 

@@ -21,6 +21,22 @@ OUTSIDE = "outside"
 
 
 @dataclass(frozen=True)
+class MigrationSizes:
+    """How many were in each segment before, and are now.
+
+    Attributes
+    ----------
+    table : DataFrame, one row for each segment, and `outside`
+        `segment`, `previous_customers`, `customers`.
+    """
+
+    table: pd.DataFrame
+
+    counts: ClassVar[dict[str, tuple[str, ...]]] = {"previous_customers": (), "customers": ()}
+    adds_up: ClassVar[tuple[Relation, ...]] = tuple(Totals(count) for count in counts)
+
+
+@dataclass(frozen=True)
 class Migration:
     """What `measure_migration` found.
 
@@ -32,11 +48,14 @@ class Migration:
         with `move_rate_low` and `move_rate_high`.
     order : tuple of str
         The segments, first to last.
+    sizes : MigrationSizes
+        Of all in a segment, those included whose moves are hidden in a masked result.
     sql : tuple of str
     """
 
     table: pd.DataFrame
     order: tuple[str, ...]
+    sizes: MigrationSizes
     sql: tuple[str, ...]
 
     counts: ClassVar[dict[str, tuple[str, ...]]] = {
@@ -73,10 +92,14 @@ class Migration:
         )
 
     def plot(self, *, ax: Axes | None = None, language: Language = "en") -> Axes:
-        """Draw the segments before and now, joined by those who went between them."""
+        """Draw the segments before and now, joined by those who went between them.
+
+        A segment stands in its whole size, whatever of its moves is hidden.
+        """
         rows = self.table.dropna(subset="customers")
         order = (*self.order, OUTSIDE)
-        return draw_flow(
+        sizes = self.sizes.table.set_index("segment")
+        ax = draw_flow(
             [
                 (0, before, now, float(customers))
                 for before, now, customers in zip(
@@ -88,8 +111,17 @@ class Migration:
             names={name: display_name(name, "segment", language) for name in order},
             name_step=lambda step: label("then" if step == 0 else "now", language),
             write=lambda share: format_percent(share, language, digits=0),
+            sizes={
+                (step, str(segment)): float(customers)
+                for step, name in enumerate(("previous_customers", "customers"))
+                for segment, customers in sizes[name].items()
+                if customers > 0
+            },
             ax=ax,
         )
+        if len(rows) < len(self.table):
+            ax.set_title(label("few_moves_hidden", language), loc="left")
+        return ax
 
 
 def measure_migration(now: Table, before: Table, *, order: Sequence[str] = ()) -> Migration:
@@ -125,4 +157,18 @@ def measure_migration(now: Table, before: Table, *, order: Sequence[str] = ()) -
     moves["move_rate_low"], moves["move_rate_high"] = wilson_interval(moves["customers"], were)
     come = moves["previous_segment"] == OUTSIDE
     moves.loc[come, ["move_rate", "move_rate_low", "move_rate_high"]] = float("nan")
-    return Migration(moves, segments, (sql,))
+    return Migration(moves, segments, _sizes(moves, segments), (sql,))
+
+
+def _sizes(moves: pd.DataFrame, segments: Sequence[str]) -> MigrationSizes:
+    table = pd.DataFrame(
+        {
+            name: moves.groupby(side)["customers"].sum()
+            for name, side in (
+                ("previous_customers", "previous_segment"),
+                ("customers", "segment"),
+            )
+        }
+    )
+    table = table.reindex([*segments, OUTSIDE]).fillna(0).astype("int64")
+    return MigrationSizes(table.rename_axis("segment").reset_index())
