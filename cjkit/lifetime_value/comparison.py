@@ -59,11 +59,15 @@ class Comparison:
         return label(f"finding_{self.pair}_by_{self.group}", language, **figures)
 
     def plot(self, *, ax: Axes | None = None, language: Language = "en") -> Axes:
-        """Draw two bars for each group: what happened, and what was expected."""
+        """Draw two bars for each group: what happened, and what was expected.
+
+        A hidden group has no bar: one alone would say that nothing happened.
+        """
+        pair = [self.table[f"{kind}_{self.pair}"] for kind in ("actual", "predicted")]
+        is_known = pair[0].notna() & pair[1].notna()
         ax = draw_column_pairs(
             [display_name(name, self.group, language) for name in self.table[self.group]],
-            self.table[f"actual_{self.pair}"].to_numpy(float),
-            self.table[f"predicted_{self.pair}"].to_numpy(float),
+            *(figures.where(is_known).to_numpy(float) for figures in pair),
             names=(label("actual", language), label("predicted", language)),
             write=lambda figure: self._write(figure, language, digits=None),
             ax=ax,
