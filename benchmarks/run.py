@@ -1,12 +1,14 @@
 """Run every benchmark in its own process and keep what it prints, with commit and machine.
 
-`python benchmarks/run.py [NAME ...]` runs `bench_NAME.py` for each name (all of them without one).
+`python benchmarks/run.py [NAME ...] [--rows 1000000]` runs `bench_NAME.py` for each name (all of
+them without one), and hands them the options, such as a smaller size.
 A benchmark prints one JSON object a line; `results/NAME.json` holds them with the commit, the
 machine and the versions that matter.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import platform
@@ -18,7 +20,9 @@ from pathlib import Path
 HERE = Path(__file__).parent
 
 
-def main(names: list[str]) -> int:
+def main(given: list[str]) -> int:
+    names = list(itertools.takewhile(lambda word: not word.startswith("-"), given))
+    options = given[len(names) :]
     found = {path.stem.removeprefix("bench_"): path for path in sorted(HERE.glob("bench_*.py"))}
     unknown = set(names) - set(found)
     if unknown:
@@ -28,8 +32,9 @@ def main(names: list[str]) -> int:
     for name in names or found:
         print(f"bench: {name}", flush=True)
         lines = []
+        command = [sys.executable, str(found[name]), *options]
         with subprocess.Popen(
-            [sys.executable, str(found[name])], cwd=HERE.parent, stdout=subprocess.PIPE, text=True
+            command, cwd=HERE.parent, stdout=subprocess.PIPE, text=True
         ) as process:
             for line in process.stdout or ():
                 print(line, end="", flush=True)

@@ -373,7 +373,7 @@ def test_drop_offs_agree_with_walking_every_journey(rng, without):
 
 
 def slow_matters(log, again, quiet, without=()):
-    """Follow each person's matters: who came again, who was served late, who never came back."""
+    """Follow each person's matters: who came again, was served late, never came back, bought."""
     last = log["occurred_us"].max()
     found = {}
     log = log.assign(event_id=range(len(log))).sort_values(["occurred_us", "event_id"])
@@ -401,15 +401,19 @@ def slow_matters(log, again, quiet, without=()):
             if due.any():
                 symptoms.append(("delay", bool((times > rows["valid_until_us"])[due].any())))
             is_gone = not seen - times.max() > again * HOUR_US
+            later = (own["occurred_us"] - times.max()) / HOUR_US
+            is_sale = own["event"].eq("buy") & (later > again) & (later <= quiet)
+            sold = own.loc[is_sale, "revenue"].sum()
+            assert not (is_gone and sold)
             for symptom in symptoms:
-                people, gone = found.get((*place, *symptom), (0, 0))
-                found[*place, *symptom] = people + 1, gone + is_gone
+                people, gone, brought = found.get((*place, *symptom), (0, 0, 0))
+                found[*place, *symptom] = people + 1, gone + is_gone, brought + sold
     return found
 
 
 @pytest.mark.parametrize("without", [(), ("a",)])
 def test_matters_agree_with_following_each(rng, without):
-    judged = dict.fromkeys(["loop", "late_loop", "delay"], 0)
+    judged = dict.fromkeys(["loop", "late_loop", "delay", "revenue"], 0)
     for _ in range(15):
         log, again, quiet = random_log(rng), int(rng.integers(1, 30)), int(rng.integers(0, 30))
         is_begun = log["touchpoint"].eq("z") & (rng.random(len(log)) < 0.1)
@@ -426,11 +430,17 @@ def test_matters_agree_with_following_each(rng, without):
             (row.stage, row.touchpoint, row.symptom): (row.people, row.affected)
             for row in table.itertuples()
         }
-        assert found == {place[:3]: counts for place, counts in slow.items() if place[3]}
+        assert found == {place[:3]: counts[:2] for place, counts in slow.items() if place[3]}
         for row in table.dropna(subset="other_rate").itertuples():
-            others, gone = slow[row.stage, row.touchpoint, row.symptom, False]
+            others, gone, _ = slow[row.stage, row.touchpoint, row.symptom, False]
             assert row.other_rate == gone / others
             judged[row.symptom] += 1
+            people, gone, brought = slow[row.stage, row.touchpoint, row.symptom, True]
+            assert pd.isna(row.lost_revenue) == (brought == 0)
+            if brought:
+                worth = row.excess_people * brought / (people - gone)
+                assert row.lost_revenue == pytest.approx(worth)
+                judged["revenue"] += 1
     assert all(judged.values())
 
 

@@ -379,6 +379,25 @@ def test_opportunities_are_ranked_by_what_would_be_gained(lanes):
     assert gains == {"form": pytest.approx(lost), "shelf": 15}
 
 
+def test_delays_and_loops_are_opportunities_the_largest_of_each_touchpoint(lanes):
+    pain = lanes["pain_points"]
+    row = pain.table[pain.table["is_pain_point"]].iloc[[0]]
+    symptoms = {"delay": 20.0, "late_loop": 12.0, "low_score": 99.0}
+    late = [
+        row.assign(symptom=symptom, touchpoint="parcel", group=None, excess_people=people)
+        for symptom, people in symptoms.items()
+    ]
+    table = pd.concat([pain.table, *late], ignore_index=True)
+    for each, measure in ((10, "gained_revenue"), (np.nan, "gained_people")):
+        known = table.assign(lost_revenue=table["excess_people"] * each)
+        given = {**lanes, "pain_points": replace(pain, table=known)}
+        found = draw_journey_map(**given).table.query("lane == 'opportunities'")
+        assert found["measure"].unique().tolist() == [measure]
+        gains = dict(zip(found["item"], found["value"], strict=True))
+        one = 1 if np.isnan(each) else each
+        assert gains == {"form": pytest.approx(30 * one), "parcel": 20 * one}
+
+
 def test_an_earlier_map_stands_beside_this_one(lanes):
     now = draw_journey_map(**lanes)
     pain = lanes["pain_points"].table

@@ -63,9 +63,10 @@ class PainPoints:
         `other_rate` of what it is compared with, `excess_rate` (the difference, -1 to 1) with
         `excess_rate_low` and `excess_rate_high` (Newcombe), `p_value` (adjusted after Benjamini and
         Hochberg over all rows; missing where too few people), `excess_people` (`excess_rate` x
-        `people`: how many more than usual), `lost_revenue` (`excess_people` x what a journey brings
-        that goes on from there, in the project's currency; drop-offs only, where events have a
-        revenue) and `is_pain_point`. Pain points first, the largest sure excess at the top.
+        `people`: how many more than usual), `lost_revenue` (`excess_people` x what each of the
+        `people` who are not affected brings, in the project's currency, where events have a
+        revenue; missing for low scores) and `is_pain_point`. Pain points first, the largest sure
+        excess at the top.
     silence : Timedelta
         How long nothing must follow for somebody to be lost.
     fewest : int
@@ -201,6 +202,9 @@ def rank_pain_points(
     newsletter. Each person's first matter at a touchpoint counts, if it ended there at least
     `quiet` before the log's last event.
 
+    What somebody brings is the revenue of each `conversion`: of a journey that goes on, of the
+    whole journey; of who comes back about no matter any more, from `again` to `quiet` after it.
+
     *Low score*: of the people who answered about the touchpoint, those whose first answer was an
     NPS of 0 to 6, or in the lowest quarter of any other scale (1 and 2 of 5), compared with the
     other touchpoints of the stage together. Of people who are not known each answer counts.
@@ -275,9 +279,9 @@ def rank_pain_points(
         statements[DROP_OFF] = drop_offs_sql(
             own, stages, conversion, silence_us, (*keys, "group_value"), ended
         )
-    own = acts(events, relation, keys, without, ["ref_id", "valid_until_us"])
+    own = acts(events, relation, keys, without, ["ref_id", "valid_until_us", "revenue"])
     known = f"ended_us <= {last - quiet_us} and {during(period, 'ended_us')}"
-    statements[LOOP] = matters_sql(own, events, stages, conversion, again_us, keys, known)
+    statements[LOOP] = matters_sql(own, events, stages, conversion, again_us, quiet_us, keys, known)
     if feedback is not None:
         answers = divide(feedback, by)[1]
         statements[LOW_SCORE] = low_scores_sql(answers, stages, stage_of, keys, period)
@@ -303,12 +307,16 @@ def rank_pain_points(
 
 def _matters(found: pd.DataFrame, place: list[str]) -> pd.DataFrame:
     """Return those who had to come again, or were served late, each beside those who were not."""
-    counts = ["people", "affected"]
-    loops = found.groupby([*place, "is_late_matter", "came_again"], as_index=False)[counts].sum()
+    counts = ["people", "affected", "brought"]
+
+    def add_up(rows: pd.DataFrame, *told: str) -> pd.DataFrame:
+        # Revenue that nobody knows stays unknown.
+        return rows.groupby([*place, *told], as_index=False)[counts].sum(min_count=1)
+
+    loops = add_up(found, "is_late_matter", "came_again")
     loops["symptom"] = loops["is_late_matter"].map({0: LOOP, 1: LATE_LOOP})
     loops["is_judged"] = loops["came_again"].eq(1)
-    due = found.dropna(subset="is_late")
-    delays = due.groupby([*place, "is_late"], as_index=False)[counts].sum().assign(symptom=DELAY)
+    delays = add_up(found.dropna(subset="is_late"), "is_late").assign(symptom=DELAY)
     delays["is_judged"] = delays["is_late"].eq(1)
     return pd.concat([loops, delays])[[*place, "symptom", "is_judged", *counts]]
 

@@ -57,6 +57,7 @@ def matters_sql(
     stages: Sequence[str],
     conversion: str | None,
     again_us: int,
+    quiet_us: int,
     keys: tuple[str, ...],
     known: str,
 ) -> str:
@@ -65,7 +66,7 @@ def matters_sql(
     They are told apart by `came_again` (1 or 0), `is_late` (whether the event itself came after its
     deadline; missing where it had none) and `is_late_matter` (whether any event of the matter did).
     What somebody does where the company itself begins, such as to open its newsletter, is no sign
-    of coming back.
+    of coming back. `brought` is the revenue of those who came back, up to `quiet_us` after.
     """
     is_conversion = _is_conversion(conversion)
     place = f"{listed(keys)}stage_no, touchpoint"
@@ -77,14 +78,21 @@ def matters_sql(
         "case when occurred_us > valid_until_us then 1 when valid_until_us is not null then 0 end"
     )
     told = "came_again, is_late, is_late_matter"
+    later = "cast(null as double)"
+    if quiet_us > again_us:
+        later = f"""sum(case when {is_conversion} then revenue end) over (
+            partition by customer_id order by occurred_us
+            range between {again_us + 1} following and {quiet_us} following)"""
     return f"""
-        select {place}, {told}, count(*) as people, sum(is_gone) as affected
+        select {place}, {told}, count(*) as people, sum(is_gone) as affected,
+            sum(brought) as brought
         from (
             select *, row_number() over (partition by customer_id, stage_no, touchpoint
                 order by began_us, ref_id, event) as matter_no
             from (
                 select customer_id, {place}, event, ref_id, min(occurred_us) as began_us,
                     max(occurred_us) as ended_us, max(came_again) as came_again,
+                    max(case when occurred_us = last_us then brought_later end) as brought,
                     max({late}) as is_late, max(is_late_matter) as is_late_matter,
                     case when max(seen_us) - max(occurred_us) > {again_us} then 0 else 1 end
                         as is_gone
@@ -92,8 +100,10 @@ def matters_sql(
                     select *, case when occurred_us - lag(occurred_us) over ({matter})
                             <= {again_us} then 1 else 0 end as came_again,
                         max(case when occurred_us > valid_until_us then 1 else 0 end)
-                            over (partition by customer_id, ref_id) as is_late_matter
-                    from (select *, {stage_number(stages)} as stage_no,
+                            over (partition by customer_id, ref_id) as is_late_matter,
+                        max(occurred_us) over ({matter}
+                            rows between unbounded preceding and unbounded following) as last_us
+                    from (select *, {stage_number(stages)} as stage_no, {later} as brought_later,
                             max(case when (ref_id is null and ({is_own})) or {is_conversion}
                                 then occurred_us end) over (partition by customer_id) as seen_us
                         from {events} as events) as seen

@@ -190,9 +190,10 @@ def draw_journey_map(
     """Put results side by side as a journey map: stages across, what was measured down.
 
     The lane of opportunities follows from pain points and moments: what would be gained if a
-    touchpoint lost no more people than those it is compared with, or if each bad experience had
-    been a good one. It is in revenue where all of it is known in revenue, else in people, and an
-    upper bound: pain points and moments are associations.
+    touchpoint lost no more people (by drop-off, delay or loops) than those it is compared with, or
+    if each bad experience had been a good one; of several at one touchpoint the largest. It is in
+    revenue where all of it is known in revenue, else in people, and an upper bound: pain points and
+    moments are associations, and one person may stand behind several.
 
     Parameters
     ----------

@@ -25,6 +25,9 @@ COLUMNS = ["stage", "lane", "item", "group", "measure", *FIGURES]
 HIDDEN = "hidden "
 """Begins the name of the column that says whether a column's figure is hidden."""
 
+LOW_SCORE = "low_score"
+"""The symptom that has lost nobody yet."""
+
 _DAY_US = 86_400_000_000
 
 
@@ -111,7 +114,7 @@ def emotion_cells(table: pd.DataFrame) -> pd.DataFrame:
 def pain_cells(table: pd.DataFrame) -> pd.DataFrame:
     """Return the pain points, each with what it costs: low answers are no loss yet."""
     rows = table[table["is_pain_point"].astype(bool)]
-    rows = rows.assign(lost=rows["excess_people"].where(rows["symptom"] != "low_score"))
+    rows = rows.assign(lost=rows["excess_people"].where(rows["symptom"] != LOW_SCORE))
     columns = {"stage": "stage", "item": "touchpoint", "group": "group", "value": "excess_rate"}
     limits = {"low": "excess_rate_low", "high": "excess_rate_high", "n": "people"}
     cost = {"lost_people": "lost", "lost_revenue": "lost_revenue"}
@@ -147,12 +150,13 @@ def opportunity_cells(
     """Return what would be gained, the largest first: in revenue if all of it is known in revenue.
 
     A pain point that loses people gains those whom it loses beyond the others; a moment of truth
-    those who would go on if each bad experience had been a good one, each worth `worth`.
+    those who would go on if each bad experience had been a good one, each worth `worth`. Of several
+    at one touchpoint (and in one group) the largest counts: the same people are behind them.
     """
     parts = []
     if pain_points is not None:
         lost = pain_points[pain_points["is_pain_point"].astype(bool)]
-        lost = lost[lost["symptom"] == "drop_off"]
+        lost = lost[lost["symptom"] != LOW_SCORE]
         parts.append(
             pd.DataFrame(
                 {
@@ -197,7 +201,9 @@ def opportunity_cells(
         low=found["low"] * factor,
         high=found["high"] * factor,
     )
-    return found.nlargest(most, "value").reindex(columns=[*COLUMNS, HIDDEN])
+    found = found.sort_values("value", ascending=False, kind="stable")
+    found = found.drop_duplicates(["stage", "item", "group"])
+    return found.head(most).reindex(columns=[*COLUMNS, HIDDEN])
 
 
 def theme_cells(table: pd.DataFrame) -> pd.DataFrame:

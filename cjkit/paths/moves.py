@@ -99,10 +99,10 @@ class Moves:
         if self.without:
             step_no = f"row_number() over ({_IN_ORDER})"
             wait = measured = f"{_following('occurred_us')} - occurred_us"
+        next_event = _following("event") if self.without else "next_event"
         if self.without or self.level not in _STORED:
-            next_event, next_here = _following("event"), _following(here)
+            next_here = _following(here)
         else:
-            next_event = "next_event"
             next_here = f"case when next_event is not null then {_place(_STORED[self.level])} end"
         by_value = ""
         if split:

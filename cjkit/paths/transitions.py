@@ -57,7 +57,7 @@ class Transitions:
     by : str or None
         The column that the counts are split by.
     sql : tuple of str
-        The statements that made the counts, in order.
+        The statement that made the counts.
     picture : {'heat', 'graph'}
         What `plot` draws; `graph` gives the same moves as a graph.
     """
@@ -249,20 +249,24 @@ def measure_transitions(
     """
     moves = find_moves(events, level, gap, by, without)
     check_top(top)
-    left = _left(moves, top, period, repeats=repeats)
-    both = f"{left} union all {_entered(moves, top, period)}"
-    keys = ", ".join([*moves.keys, "origin"])
-    pairs = f"""
-        select {keys}, target, count(*) as moves, count(distinct customer_id) as customers
-        from ({both}) as ways group by {keys}, target"""
-    people = f"""
-        select {keys}, count(distinct customer_id) as all_customers
-        from ({both}) as ways group by {keys}"""
-    waits = events.engine.quantiles(
-        f"({left})", "measured_us", (0.1, 0.5, 0.9), (*moves.keys, "origin", "target")
-    )
     origin = [*moves.keys, "origin"]
-    table = events.engine.query(pairs).merge(events.engine.query(people), on=origin)
+    keys = ", ".join(origin)
+    sql = f"""
+        with moves as (select * from {moves.sql} as moves),
+        ways as ({_left(moves, "moves", top, period, repeats=repeats)}
+            union all {_entered(moves, "moves", top, period)}),
+        pairs as (
+            select {keys}, target, count(*) as moves, count(distinct customer_id) as customers
+            from ways group by {keys}, target),
+        people as (
+            select {keys}, count(distinct customer_id) as all_customers from ways group by {keys})
+        select pairs.*, all_customers
+        from pairs join people on {" and ".join(f"pairs.{key} = people.{key}" for key in origin)}"""
+    left = _left(moves, f"{moves.sql} as moves", top, period, repeats=repeats)
+    waits = events.engine.quantiles(
+        f"({left})", "measured_us", (0.1, 0.5, 0.9), (*origin, "target")
+    )
+    table = events.engine.query(sql)
     table = table.merge(waits.rename(columns=_WAITS).drop(columns="n"), "left", [*origin, "target"])
     table["share"] = table["moves"] / table.groupby(origin)["moves"].transform("sum")
     table["share_low"], table["share_high"] = wilson_interval(
@@ -276,23 +280,21 @@ def measure_transitions(
     rates = ["share", "share_low", "share_high"]
     counts = ["moves", "customers", "all_customers"]
     table = table[[*origin, "target", *counts, *rates, *_WAITS.values()]]
-    return Transitions(
-        moves.named(table), level, parse_duration(gap, name="gap"), by, (pairs, people)
-    )
+    return Transitions(moves.named(table), level, parse_duration(gap, name="gap"), by, (sql,))
 
 
-def _left(moves: Moves, top: int, period: Period | None, *, repeats: bool) -> str:
+def _left(moves: Moves, relation: str, top: int, period: Period | None, *, repeats: bool) -> str:
     """Write the SQL of the events that customers went on from, or ended with."""
     return f"""
         select {_listed(moves.keys)}{shown_place(moves, "here", top)} as origin,
             {shown_place(moves, "target", top)} as target, customer_id,
             case when target = {text(EXIT)} then null else measured_us end as measured_us
-        from {moves.sql} as moves
+        from {relation}
         where occurred_us <= {moves.known_until_us} and {during(period)}
             and {"1 = 1" if repeats else "target <> here"}"""
 
 
-def _entered(moves: Moves, top: int, period: Period | None) -> str:
+def _entered(moves: Moves, relation: str, top: int, period: Period | None) -> str:
     """Write the SQL of the events that began a journey: a customer's first, or after a silence.
 
     An event after a silence is found from the event before it, so that nothing must be sorted.
@@ -301,12 +303,12 @@ def _entered(moves: Moves, top: int, period: Period | None) -> str:
     return f"""
         select {_listed(moves.keys)}{text(ENTRY)} as origin,
             {shown_place(moves, "here", top)} as target, customer_id, null as measured_us
-        from {moves.sql} as moves
+        from {relation}
         where step_no = 1 and occurred_us <= {moves.known_until_us} and {during(period)}
         union all
         select {_listed(f"next_{key} as {key}" for key in moves.keys)}{text(ENTRY)} as origin,
             {shown_place(moves, "next_here", top)} as target, customer_id, null as measured_us
-        from {moves.sql} as moves
+        from {relation}
         where waited_us > {moves.gap_us} and {entered_us} <= {moves.known_until_us}
             and {during(period, entered_us)}"""
 
