@@ -343,6 +343,9 @@ def test_sessions_and_starts_say_how_many_people_stand_behind_them(event_log):
     events = event_log("ann: view 0h, view 0.1h, cart 0.2h, view 5h, cart 5.1h\nbob: view 0h")
     sessions = measure_funnel(events, ["view", "cart"], count="sessions")
     assert sessions.table[["sessions", "customers"]].to_numpy().tolist() == [[3, 2], [2, 1]]
+    assert "reach “cart” in the same session;" in sessions.finding("en")
+    one_day = measure_funnel(event_log("ann: view 0h, cart 1h"), ["view", "cart"], within="24h")
+    assert "reach “cart” within 1 day;" in one_day.finding("en")
     starts = measure_funnel(events, ["view", "cart"], count="starts")
     assert starts.table[["starts", "customers"]].to_numpy().tolist() == [[4, 2], [3, 1]]
     hidden = mask(sessions, 2).table

@@ -23,6 +23,7 @@ from cjkit.labels import (
     format_duration,
     format_number,
     format_percent,
+    in_unit,
     label,
 )
 from cjkit.plots.rates import draw_rates
@@ -129,7 +130,7 @@ class Funnel:
             rate=format_percent(last["overall_rate"], language),
             low=format_percent(last["overall_rate_low"], language),
             high=format_percent(last["overall_rate_high"], language),
-            within=write_length(self.rules.within, language),
+            in_time=_in_time(self.rules, language),
             before=self.rules.name_step(rows[before]["step"], language),
             after=self.rules.name_step(loss["step"], language),
             lost=write_count(loss["lost"], count, language),
@@ -195,9 +196,15 @@ def write_length(length: pd.Timedelta, language: Language) -> str:
     """Write a length that somebody chose, such as a window: in the unit in which it is whole."""
     for unit, size in (("days", "1D"), ("hours", "1h"), ("minutes", "1min")):
         if length % pd.Timedelta(size) == pd.Timedelta(0):
-            number = format_number(length // pd.Timedelta(size), language)
-            return label(f"in_{unit}", language, number=number)
+            return in_unit(format_number(length // pd.Timedelta(size), language), unit, language)
     return format_duration(length // pd.Timedelta("1us"), language)
+
+
+def _in_time(rules: FunnelRules, language: Language) -> str:
+    """Write in what time a chain ends: no session lasts as long as a window of days."""
+    if rules.count == "sessions" and rules.within >= pd.Timedelta("1D"):
+        return label("within_session", language)
+    return label("within_time", language, within=write_length(rules.within, language))
 
 
 def write_count(number: float, count: Count, language: Language) -> str:

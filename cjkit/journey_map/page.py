@@ -71,11 +71,12 @@ def write_map(
     if kpi is not None:
         rates = table[(table["stage"] == kpi) & (table["measure"] == "progress_rate")]
         aim += write_kpi(rates.to_dict("records"), target, kpi, language)
+    mark = escape(name.strip("(（")[:1])
     size = label("map_size", language, people=format_number(entered, language))
     return (
         f"<style>{_style()}</style>"
         f'<div class="cjm" lang="{language}" role="group" aria-label="{escape(finding)}">'
-        f'<div class="cjm-head"><span class="cjm-mark" aria-hidden="true">{escape(name[:1])}</span>'
+        f'<div class="cjm-head"><span class="cjm-mark" aria-hidden="true">{mark}</span>'
         f"<div><b>{escape(name)}</b><small>{escape(size)}</small></div>{aim}{_write_legend(language)}"
         f'</div><div class="cjm-scroll" tabindex="0"><div class="cjm-grid" '
         f'style="--n:{max(len(stages), 1)}">{heads}{curve}{columns}</div></div></div>'

@@ -230,6 +230,18 @@ def format_date(day: datetime.date | None, language: Language) -> str:
     return str(dates.format_date(day, format=form, locale=_LOCALES[language]))
 
 
+def in_unit(number: str, unit: str, language: Language) -> str:
+    """Write a number of days, hours or minutes.
+
+    Examples
+    --------
+    >>> in_unit("1", "days", "en"), in_unit("2", "days", "en")
+    ('1 day', '2 days')
+    """
+    term = "in_one_day" if (number, unit) == ("1", "days") else f"in_{unit}"
+    return label(term, language, number=number)
+
+
 def format_duration(microseconds: float | None, language: Language) -> str:
     """Write a length of time in the largest unit that leaves a readable number.
 
@@ -247,7 +259,7 @@ def format_duration(microseconds: float | None, language: Language) -> str:
         if seconds >= size:
             number = seconds / size
             written = format_number(number, language, digits=0 if number.is_integer() else 1)
-            return label(f"in_{unit}", language, number=written)
+            return in_unit(written, unit, language)
     return label("in_seconds", language, number=format_number(seconds, language))
 
 
