@@ -94,7 +94,7 @@ class Funnel:
     @property
     def largest_loss(self) -> dict[str, Any]:
         """The row of the step that loses most customers: where to look first for a pain point."""
-        return max(rows_of(self.table), key=lambda row: 0 if pd.isna(row["lost"]) else row["lost"])
+        return max(rows_of(self.table), key=lambda row: -1 if pd.isna(row["lost"]) else row["lost"])
 
     @property
     def ends(self) -> pd.DataFrame:
