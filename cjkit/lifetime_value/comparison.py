@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from cjkit.labels import Language, display_name, format_number, format_percent, label
 from cjkit.plots.columns import draw_column_pairs
 from cjkit.plots.lines import Line, draw_lines
+from cjkit.plots.pairs import draw_pairs
 from cjkit.privacy import Equation, Relation, Steps
 
 
@@ -65,17 +66,24 @@ class Comparison:
         """
         pair = [self.table[f"{kind}_{self.pair}"] for kind in ("actual", "predicted")]
         is_known = pair[0].notna() & pair[1].notna()
+        figures = [part.where(is_known).to_numpy(float) for part in pair]
+        groups = [display_name(name, self.group, language) for name in self.table[self.group]]
+        names = (label("actual", language), label("predicted", language))
+        title = label(f"{self.pair}_by_{self.group}", language)
+        if self.group == "segment":  # words, which need room
+            ax = draw_pairs(
+                groups, *figures, kinds=names, write=lambda f: self._write(f, language), ax=ax
+            )
+            ax.set_title(title, pad=28)
+            return ax
         ax = draw_column_pairs(
-            [display_name(name, self.group, language) for name in self.table[self.group]],
-            *(figures.where(is_known).to_numpy(float) for figures in pair),
-            names=(label("actual", language), label("predicted", language)),
+            groups,
+            *figures,
+            names=names,
             write=lambda figure: self._write(figure, language, digits=None),
             ax=ax,
         )
-        ax.set(
-            xlabel=label(self.group, language),
-            title=label(f"{self.pair}_by_{self.group}", language),
-        )
+        ax.set(xlabel=label(self.group, language), title=title)
         return ax
 
     def _write(self, figure: float, language: Language, *, digits: int | None = 2) -> str:

@@ -120,5 +120,12 @@ def font_file(family: str) -> str:
 
 
 def colours(count: int) -> Sequence[str]:
-    """Return `count` colours for things without an order; the palette repeats when it runs out."""
-    return [PALETTE[place % len(PALETTE)] for place in range(count)]
+    """Return `count` colours for things without an order.
+
+    When the palette runs out it repeats, each time halfway darker.
+    """
+    found = []
+    for darker, place in (divmod(number, len(PALETTE)) for number in range(count)):
+        red, green, blue = (part / 2**darker for part in mpl.colors.to_rgb(PALETTE[place]))
+        found.append(mpl.colors.to_hex((red, green, blue)).upper())
+    return found
