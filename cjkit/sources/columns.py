@@ -76,9 +76,11 @@ class Place:
 def record_hash(record: str, salt: str) -> str:
     """Write 64 bits that are equal for equal records, and missing where there is none.
 
-    They are of MD5, under a salt that keeps them from telling what the record held.
+    The engine's hash tells records apart, in a tenth of the time of MD5; MD5 of it under a salt
+    tells nothing of what the record held.
     """
-    return f"md5_number_lower({text(salt)} || {record})"  # || keeps what is missing missing
+    bits = f"case when {record} is not null then hash({record}) end"
+    return f"md5_number_lower({text(salt)} || {bits})"  # || keeps what is missing missing
 
 
 def json_record(names: Sequence[str], values: Sequence[str]) -> str:
@@ -166,6 +168,12 @@ def reach_json(value: str, inner: Sequence[str]) -> str:
     return f"json_extract_string({valid}, {text(json_path(inner))})"
 
 
+def begins(given: str, mark: str) -> str:
+    """Write whether a text begins with `mark`, but for spaces, which few do: they cost a copy."""
+    is_after = f"starts_with(ltrim({given}), {text(mark)})"
+    return f"case when starts_with({given}, {text(mark)}) then true else {is_after} end"
+
+
 def as_list(given: str) -> str:
     """Write the elements of a list in a text of JSON, as JSON each; anything else has none.
 
@@ -173,7 +181,7 @@ def as_list(given: str) -> str:
     """
     valid = f"case when json_valid({given}) then {given} end"
     return (
-        f"case when starts_with(ltrim({given}), '[') then json_extract({valid}, '$[*]') "
+        f"case when {begins(given, '[')} then json_extract({valid}, '$[*]') "
         f"when starts_with({given}, '{{\"list\":') then "
         f"json_extract({valid}, '$.list[*].element') end"
     )
@@ -183,7 +191,7 @@ def pair_lists(given: str, pairs: Pairs) -> tuple[str, str]:
     """Write the keys and the values of a list of pairs, as two lists; an object has none."""
     wrapped = f"starts_with({given}, '{{\"list\":')"
     inner = f"case when {wrapped} then cast(to_json({as_list(given)}) as varchar) else {given} end"
-    is_list = f"(starts_with(ltrim({given}), '[') or {wrapped})"
+    is_list = f"({begins(given, '[')} or {wrapped})"
     shape = text(json.dumps([_shape(pairs)]))
     entries = f"try(from_json(case when {is_list} then {inner} end, {shape}))"
     value = ", ".join(_member(path) for path in pairs.values)

@@ -28,7 +28,7 @@ from cjkit.sources.ledgers import Ledger
 from cjkit.sources.mapping import SourceMapping
 from cjkit.sources.rows import FileLanding
 
-LANDING_VERSION = 10
+LANDING_VERSION = 11
 """Counts up when landed rows would differ: then all files are landed anew."""
 
 
@@ -284,10 +284,13 @@ def shown_name(path: Path, project: Project) -> str:
 
 
 def _salt(engine: DuckDB, pseudonym: Pseudonym | None) -> str:
-    """Return a text that depends on the key: what is landed under another key is not used."""
-    if pseudonym is None:
-        return "plain"
-    return str(engine.query(f"select {pseudonym(text('cjkit landing'))} as salt")["salt"].iloc[0])
+    """Return a text that depends on the key, and on how the engine hashes.
+
+    What is landed under another key, or by an engine that hashes otherwise, is not used.
+    """
+    hidden = pseudonym(text("cjkit landing")) if pseudonym else text("plain")
+    found = engine.query(f"select {hidden} || hash('cjkit landing') as salt")
+    return str(found["salt"].iloc[0])
 
 
 def _digest(parts: Any) -> str:

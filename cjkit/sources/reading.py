@@ -18,6 +18,7 @@ from cjkit.sources.columns import (
     SEPARATOR,
     Reading,
     absent_columns,
+    begins,
     find_columns,
     json_path,
     json_record,
@@ -237,7 +238,7 @@ def _json_reading(rows: str, rule: FileRule, wanted: Sequence[str]) -> Reading:
 
     What is JSON but no object has no columns: it cannot be read either.
     """
-    is_object = "starts_with(ltrim(json), '{')"
+    is_object = begins("json", "{")
     whole = f"case when {is_object} then json else to_json(cast(json as varchar)) end"
     raw = f"select row_number() over () as record_no, {whole} as record from ({rows}) as read"
     rows = f"select case when {is_object} then json end as json from ({rows}) as read"
