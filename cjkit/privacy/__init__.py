@@ -16,7 +16,8 @@ What is kept where
                       the place of a record, its fault, and no value of it. The last three stay.
 `identity/`           Which keyed hashes got which customer_id, so that ids stay as they are.
 `forgotten.json`      The keyed hashes of people who must not come back.
-`history/`            Scores of past runs: counts of rows, nobody's.
+`history/`            Scores of past runs, counts of rows; and what a run settled for later ones:
+                      borders and centres of segments. Nobody's.
 `activation/`         Who was in an audience or held out, and when: keyed hashes.
 `corrections.json`    Only where ids are plain: corrected records, which else are in the vault.
 `audit/`              Who ran what, when, on which data. A person is a keyed hash, of its own kind.
