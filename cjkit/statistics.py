@@ -128,6 +128,30 @@ def mean_interval(
     return mean - half, mean + half
 
 
+def correlation_interval(
+    correlation: ArrayLike, n: ArrayLike, *, confidence: float = 0.95
+) -> tuple[Floats, Floats]:
+    """Return Fisher's interval of Pearson's correlation.
+
+    Parameters
+    ----------
+    correlation, n : array_like
+        The correlations (-1 to 1), and of how many pairs. With fewer than four pairs the interval
+        is missing.
+
+    Examples
+    --------
+    >>> low, high = correlation_interval(0.5, 50)
+    >>> print(f"{low:.3f} {high:.3f}")
+    0.258 0.683
+    """
+    r, count = _counts(correlation), _counts(n)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        middle, half = np.arctanh(r), _z(confidence) / np.sqrt(count - 3)
+    half = np.where(count > 3, half, np.nan)
+    return np.tanh(middle - half), np.tanh(middle + half)
+
+
 def ratio_interval(
     total: ArrayLike,
     base: ArrayLike,

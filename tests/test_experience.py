@@ -8,6 +8,7 @@ from cjkit.checks import CjkitError
 from cjkit.engine import DuckDB
 from cjkit.events import Period
 from cjkit.experience import (
+    measure_drivers,
     measure_emotion,
     measure_stages,
     measure_touchpoints,
@@ -653,6 +654,48 @@ def test_answers_are_experiences_too(event_log):
     assert "“desk”" in found.finding("en")
 
 
+def test_what_decides_how_people_feel_about_the_whole_is_a_driver(journeys, rng):
+    """“desk” is planted to decide and to perform badly, “shop” plays no part."""
+    rows = []
+    for n in range(300):
+        desk, shop = rng.integers(1, 4), rng.integers(2, 6)
+        whole = int(np.clip(3 * desk - 2 + rng.integers(-1, 2), 0, 10))
+        rows += [(f"p{n}", "desk", "csat", desk, 0), (f"p{n}", "shop", "csat", shop, 1)]
+        rows += [(f"p{n}", None, "nps", whole, 2), (None, "desk", "csat", 5, 3)]
+    rows += [("p0", "desk", "csat", 5, 4), ("late", "desk", "csat", 5, 5)]
+    found = measure_drivers(answers(journeys.engine, rows))
+    table = found.table.set_index("touchpoint")
+    assert table["customers"].to_dict() == {"desk": 300, "shop": 300}
+    frame = pd.DataFrame(rows, columns=["who", "place", "metric", "score", "hour"]).dropna(
+        subset="who"
+    )
+    frame["felt"] = np.where(
+        frame["metric"] == "nps", frame["score"] / 5 - 1, (frame["score"] - 1) / 2 - 1
+    )
+    wide = frame.fillna("whole").pivot_table("felt", "who", "place").dropna()
+    for place in ("desk", "shop"):
+        r = stats.pearsonr(wide[place], wide["whole"])
+        assert table.loc[place, "importance"] == pytest.approx(r.statistic)
+        limits = table.loc[place, ["importance_low", "importance_high"]].tolist()
+        assert limits == pytest.approx(list(r.confidence_interval(0.95)))
+        assert table.loc[place, "performance"] == pytest.approx(wide[place].mean())
+    assert table["is_driver"].to_dict() == {"desk": True, "shop": False}
+    assert found.first_to_mend["touchpoint"] == "desk"
+    assert "Mend “desk” first" in found.finding("en") and "「desk」" in found.finding("ja")
+    assert mask(found, 301).first_to_mend is None
+    for language in ("en", "ja"):
+        assert found.plot(language=language).get_title()
+
+
+def test_without_answers_about_the_whole_there_are_no_drivers(journeys):
+    rows = [(f"p{n}", "desk", "csat", 1 + n % 5, 0) for n in range(50)]
+    found = measure_drivers(answers(journeys.engine, rows))
+    assert found.table.empty and found.finding("en").startswith("At no touchpoint")
+    same = [(f"p{n}", None, "nps", 7, 0) for n in range(50)]
+    found = measure_drivers(answers(journeys.engine, rows + same))
+    assert found.table["importance"].isna().all() and not found.table["is_driver"].any()
+
+
 def test_a_log_without_experiences_says_so(journeys):
     found = rank_moments(journeys, conversion="buy")
     assert found.table.empty
@@ -667,6 +710,8 @@ def test_a_log_without_experiences_says_so(journeys):
         (lambda log: measure_touchpoints(log, by="plann"), "is not in the log"),
         (lambda log: measure_emotion(log, per="person"), "must be one of"),
         (lambda log: rank_pain_points(log, fewest=0), "must be 1 or more"),
+        (lambda log: measure_drivers(log, overall="npss"), "Did you mean 'nps'"),
+        (lambda log: measure_drivers(log, fewest=3), "must be 4 or more"),
         (lambda log: rank_pain_points(log, across="devise"), "is not in the log"),
         (lambda log: rank_pain_points(log, by="device"), "name one of customers"),
         (lambda log: measure_touchpoints(log, without=["byu"]), "Did you mean 'buy'"),

@@ -6,6 +6,7 @@ module serves.
 """
 
 from cjkit.experience.cycle import StageCycle, measure_stage_cycle
+from cjkit.experience.drivers import Drivers, measure_drivers
 from cjkit.experience.emotion import Emotion, measure_emotion
 from cjkit.experience.moments import Moments, rank_moments
 from cjkit.experience.pain_points import PainPoints, rank_pain_points
@@ -16,6 +17,7 @@ from cjkit.experience.themes import Themes, find_themes
 from cjkit.experience.touchpoints import Touchpoints, measure_touchpoints
 
 __all__ = [
+    "Drivers",
     "Emotion",
     "Moments",
     "PainPoints",
@@ -27,6 +29,7 @@ __all__ = [
     "Touchpoints",
     "find_themes",
     "learn_emotion",
+    "measure_drivers",
     "measure_emotion",
     "measure_stage_cycle",
     "measure_stage_states",

@@ -279,7 +279,7 @@ def measure_flow(
     statements = tuple(
         f"""
         select {keys}, count(*) as customers from ({way(moves, anchors)}) as walked
-        where is_turn = 1 and broken = 0 and place < {int(steps)} group by {keys}"""
+        where broken = 0 and place < {int(steps)} group by {keys}"""
         for way in ways
     )
     found = [
@@ -306,20 +306,22 @@ def _anchors(moves: Moves, anchor: str | None, name: str, period: Period | None)
         condition += f" and occurred_us <= {moves.known_until_us}"
     if anchor is not None:
         condition += f" and {moves.anchor(anchor, name)}"
-    by_value = ", by_value" if moves.split else ""
+    firsts = f"""
+        select customer_id, min(step_no) as anchor_no
+        from {moves.sql} as moves where {condition} group by customer_id"""
+    if not moves.split:
+        return firsts
     return f"""
-        select customer_id, step_no as anchor_no{by_value} from (
-            select customer_id, step_no{by_value},
-                min(step_no) over (partition by customer_id) as first_no
-            from {moves.sql} as moves where {condition}) as occurrences
-        where step_no = first_no"""
+        select firsts.customer_id, anchor_no, by_value from ({firsts}) as firsts
+        join {moves.sql} as moves
+            on moves.customer_id = firsts.customer_id and step_no = anchor_no"""
 
 
 def _forward(moves: Moves, anchors: str) -> str:
     """Write the SQL of each event from the anchor on, with its place in the flow.
 
-    Only the last event of a run at one place leads on (`is_turn`), so the number of turns before it
-    is its place; what lies behind the first end is `broken` off.
+    Only the last event of a run at one place is a turn that leads on, so the number of turns up to
+    it is its place; what lies behind the first end is `broken` off.
     """
     target = f"case when occurred_us > {moves.known_until_us} then {text(OPEN)} else target end"
     walked = f"""
@@ -344,18 +346,14 @@ def _backward(moves: Moves, anchors: str) -> str:
 
 
 def _placed(moves: Moves, walked: str, order: str, ending: str) -> str:
-    """Write the SQL that counts the turns and the ends before each event of a walk."""
-    before = (
-        f"over (partition by customer_id order by {order} "
-        "rows between unbounded preceding and 1 preceding)"
-    )
+    """Write the SQL that gives each turn of a walk its place, and says whether an end is behind."""
+    along = f"over (partition by customer_id order by {order}"
     keys = "".join(f"{key}, " for key in moves.keys)
     return f"""
-        select {keys}here, beyond, is_turn, 1 + coalesce(sum(is_turn) {before}, 0) as place,
-            coalesce(sum(is_end) {before}, 0) as broken
-        from (select *, case when beyond <> here then 1 else 0 end as is_turn,
-                case when beyond in ({ending}, {text(OPEN)}) then 1 else 0 end as is_end
-            from ({walked}) as walked) as turns"""
+        select {keys}here, beyond, row_number() {along}) as place,
+            coalesce(max(case when beyond in ({ending}, {text(OPEN)}) then 1 else 0 end)
+                {along} rows between unbounded preceding and 1 preceding), 0) as broken
+        from ({walked}) as walked where beyond <> here"""
 
 
 def _anchored(moves: Moves) -> str:
