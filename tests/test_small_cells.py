@@ -231,7 +231,7 @@ def test_the_search_finds_what_an_unmasked_page_says(company, exact):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("customers", [60, 1000])
+@pytest.mark.parametrize("customers", [100, 1000])
 def test_companies_of_other_sizes(tmp_path, customers):
     company = make_company(tmp_path, customers)
     exact = shown_results(company)
