@@ -371,7 +371,7 @@ def test_a_kept_definition_holds_its_borders_and_says_when_customers_are_others(
     drift = measure_drift(features, features, definition=kept)
     assert not drift.is_outdated
     assert drift.days == 30
-    assert "30 days old and still holds" in drift.finding("en")
+    assert "(age in days: 30) still holds" in drift.finding("en")
 
     # One group splits in two, and two fall into one: the old borders are not where groups part.
     features = later(blobs(rng, np.array([[9, 0, 3], [9, 0, -5], [0, 5, 5.0]]))[0])
