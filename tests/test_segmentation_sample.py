@@ -82,7 +82,8 @@ def told(sample):
     now = log.period.end_us
     features = describe(log, now, "features")
     found = find_segments(features, kinds=KINDS)
-    people = log.engine.query(f"select * from {features.customers}").merge(truth, on="customer_id")
+    everybody = log.engine.query(f"select * from {features.customers} order by customer_id")
+    people = everybody.merge(truth, on="customer_id")
     guessed = cross_val_predict(
         HistGradientBoostingClassifier(max_iter=40, random_state=0),
         numbers_of(people),
@@ -146,7 +147,7 @@ def test_the_forecast_parts_true_segments_as_far_as_their_histories_do(sample):
         f"""select features.*, later_spend, expected_purchases * expected_spend as predicted
             from {features.customers} as features
             join {test.fit.histories.customers} as later using (customer_id)
-            join {value.scores} as scores using (customer_id)"""
+            join {value.scores} as scores using (customer_id) order by customer_id"""
     ).merge(truth, on="customer_id")
     past = numbers_of(people).drop(columns=["later_spend", "predicted"])
     booster = HistGradientBoostingRegressor(
