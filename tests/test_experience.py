@@ -1,3 +1,5 @@
+import datetime
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -12,6 +14,7 @@ from cjkit.experience import (
     measure_emotion,
     measure_stages,
     measure_touchpoints,
+    rank_content,
     rank_moments,
     rank_pain_points,
 )
@@ -696,6 +699,30 @@ def test_without_answers_about_the_whole_there_are_no_drivers(journeys):
     assert found.table["importance"].isna().all() and not found.table["is_driver"].any()
 
 
+def test_what_attracts_more_than_the_rest_of_its_channel_is_found(journeys):
+    rows = [("a", "social", "Sofa", 1, 1000, 90), ("a", "social", None, 2, 1000, 110)]
+    rows += [("b", "social", "Rug", 1, 4000, 200), ("c", "social", None, 1, 50, 0)]
+    rows += [("d", "email", "Sale", 1, 500, 400), ("b", "social", "Rug", 9, 7000, 7000)]
+    columns = ["content_id", "channel", "title", "day", "impressions", "engagements"]
+    frame = pd.DataFrame(rows, columns=columns)
+    frame["day"] = [datetime.date(2024, 1, day) for day in frame["day"]]
+    content = journeys.engine.add("content", frame)
+    period = Period(datetime.date(2024, 1, 1), datetime.date(2024, 1, 9), 0, 0)
+    found = rank_content(content, period=period)
+    assert found.table["content_id"].tolist() == ["a", "b", "d"]
+    sofa = found.table.iloc[0]
+    assert sofa[["title", "impressions", "engagements"]].tolist() == ["Sofa", 2000, 200]
+    assert sofa["other_rate"] == 200 / 4050 and sofa["is_attractive"]
+    low, high = newcombe_interval(200, 2000, 200, 4050)
+    assert sofa[["difference_low", "difference_high"]].tolist() == [low, high]
+    assert found.table["is_attractive"].tolist() == [True, False, False]
+    assert np.isnan(found.table.loc[2, "other_rate"])
+    assert "“Sofa”" in found.finding("en") and "「Sofa」" in found.finding("ja")
+    assert found.plot(language="ja").get_title()
+    nothing = rank_content(content, fewest=9999, period=period)
+    assert nothing.table.empty and nothing.finding("en").startswith("No post")
+
+
 def test_a_log_without_experiences_says_so(journeys):
     found = rank_moments(journeys, conversion="buy")
     assert found.table.empty
@@ -712,6 +739,7 @@ def test_a_log_without_experiences_says_so(journeys):
         (lambda log: rank_pain_points(log, fewest=0), "must be 1 or more"),
         (lambda log: measure_drivers(log, overall="npss"), "Did you mean 'nps'"),
         (lambda log: measure_drivers(log, fewest=3), "must be 4 or more"),
+        (lambda log: rank_content(log, top=0), "must both be 1 or more"),
         (lambda log: rank_pain_points(log, across="devise"), "is not in the log"),
         (lambda log: rank_pain_points(log, by="device"), "name one of customers"),
         (lambda log: measure_touchpoints(log, without=["byu"]), "Did you mean 'buy'"),

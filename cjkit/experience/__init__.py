@@ -5,6 +5,7 @@ results are the lanes of the journey map. `notebooks/06_journey_map.ipynb` is th
 module serves.
 """
 
+from cjkit.experience.content import Content, rank_content
 from cjkit.experience.cycle import StageCycle, measure_stage_cycle
 from cjkit.experience.drivers import Drivers, measure_drivers
 from cjkit.experience.emotion import Emotion, measure_emotion
@@ -17,6 +18,7 @@ from cjkit.experience.themes import Themes, find_themes
 from cjkit.experience.touchpoints import Touchpoints, measure_touchpoints
 
 __all__ = [
+    "Content",
     "Drivers",
     "Emotion",
     "Moments",
@@ -35,6 +37,7 @@ __all__ = [
     "measure_stage_states",
     "measure_stages",
     "measure_touchpoints",
+    "rank_content",
     "rank_moments",
     "rank_pain_points",
 ]
