@@ -215,8 +215,16 @@ def test_an_empty_result_says_so(result):
 
 
 def test_a_spreadsheet_reads_no_formula():
-    csv = write_csv(pd.DataFrame({"page": ["=cmd()", "@x", "plain"], "change": [-1, 2, 3]}))
-    assert csv.splitlines() == ["page,change", "'=cmd(),-1", "'@x,2", "plain,3"]
+    pages = ["=cmd()", "@x", "plain", "-5", "-5+cmd()"]
+    csv = write_csv(pd.DataFrame({"page": pages, "change": [-1, 2, 3, 4, 5]}))
+    assert csv.splitlines() == [
+        "page,change",
+        "'=cmd(),-1",
+        "'@x,2",
+        "plain,3",
+        "-5,4",
+        "'-5+cmd(),5",
+    ]
 
 
 def test_a_headline_is_recorded_as_numbers(displayed, monkeypatch):

@@ -20,6 +20,7 @@ from cjkit.activation.targets import Column
 from cjkit.engine import DuckDB, column, text
 from cjkit.sources.mapping import Spelling
 from cjkit.sources.texts import make_forms
+from cjkit.spreadsheets import FORMULA, NUMBER
 
 _SPELLED: dict[str, Literal["email", "phone", "postal_code"]] = {
     "email": "email",
@@ -38,10 +39,8 @@ _WRITTEN = {
     "zip": "case when regexp_full_match({value}, '[0-9]{{5}}-[0-9]{{4}}') then left({value}, 5) "
     "else replace(lower({value}), '-', '') end",
 }
-_FORMULA = r"^[=+\-@\t\r\n]"
-"""How a text begins that a spreadsheet takes for a formula ..."""
-_NUMBER = r"[+-][0-9][0-9 ().-]*"
-"""... unless it is a number, or one of a phone."""
+_PHONE = r"[+-][0-9][0-9 ().-]*"
+"""A number of a phone, which the systems must find as it is."""
 
 
 def make_formed(
@@ -100,6 +99,6 @@ def neutral_sql(value: str) -> str:
 
 
 def is_formula_sql(value: str) -> str:
-    """Write whether a spreadsheet would take a text for a formula."""
-    is_number = f"regexp_full_match({value}, {text(_NUMBER)})"
-    return f"(regexp_matches({value}, {text(_FORMULA)}) and not {is_number})"
+    """Write whether a spreadsheet would take a text for a formula, which is no number either."""
+    is_number = f"regexp_full_match({value}, {text(f'{NUMBER}|{_PHONE}')})"
+    return f"(regexp_matches({value}, {text('^' + FORMULA)}) and not {is_number})"

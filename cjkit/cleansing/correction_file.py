@@ -5,11 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import os
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from cjkit.checks import CjkitError
+from cjkit.spreadsheets import neutral, restored
 
 SOURCE, FILE, RECORD, RULE, COLUMNS, LINE = PLACES = (
     "cjkit:source",
@@ -20,9 +20,6 @@ SOURCE, FILE, RECORD, RULE, COLUMNS, LINE = PLACES = (
     "cjkit:line",
 )
 """The columns of a correction file that say where a record is, and what is wrong with it."""
-
-_FORMULA = re.compile(r"('*)([=+\-@\t\r].*)", re.DOTALL)
-_NUMBER = re.compile(r"-[0-9.,]+")
 
 Cells = dict[str, str]
 """One line: its cells by column."""
@@ -39,14 +36,14 @@ def write_lines(path: Path, lines: Sequence[Cells]) -> None:
         raise CjkitError(f"{path} cannot be written: {error.strerror}.") from error
     with open(descriptor, "w", encoding="utf-8-sig", newline="") as file:
         writer = csv.writer(file, lineterminator="\r\n")
-        writer.writerow(map(_neutral, names))
-        writer.writerows([_neutral(line.get(name, "")) for name in names] for line in lines)
+        writer.writerow(map(neutral, names))
+        writer.writerows([neutral(line.get(name, "")) for name in names] for line in lines)
 
 
 def read_lines(path: Path) -> list[Cells]:
     """Read what `write_lines` wrote and a spreadsheet may have saved, in UTF-8 or Shift JIS."""
     rows = list(csv.reader(io.StringIO(_decoded(path), newline="")))
-    names = [_restored(name) for name in rows[0]] if rows else []
+    names = [restored(name) for name in rows[0]] if rows else []
     if lacking := [name for name in (SOURCE, FILE, RECORD) if name not in names]:
         raise CjkitError(
             f"{path} is no file of records to correct: it has no column {', '.join(lacking)}. "
@@ -59,7 +56,7 @@ def read_lines(path: Path) -> list[Cells]:
     ]
     if faults:
         raise CjkitError("\n".join([f"{path} is damaged, and nothing was imported:", *faults]))
-    return [dict(zip(names, map(_restored, row), strict=True)) for row in rows[1:] if any(row)]
+    return [dict(zip(names, map(restored, row), strict=True)) for row in rows[1:] if any(row)]
 
 
 def _decoded(path: Path) -> str:
@@ -73,28 +70,3 @@ def _decoded(path: Path) -> str:
         except UnicodeDecodeError:
             continue
     raise CjkitError(f"{path} is neither UTF-8 nor Shift JIS: save it as CSV in UTF-8.")
-
-
-def _neutral(cell: str) -> str:
-    """Put an apostrophe before what a spreadsheet would take for a formula.
-
-    Examples
-    --------
-    >>> [_neutral(cell) for cell in ("=1+1", "'=1", "-5", "a=b")]
-    ["'=1+1", "''=1", '-5', 'a=b']
-    """
-    found = _FORMULA.fullmatch(cell)
-    return f"'{cell}" if found and not _NUMBER.fullmatch(found[2]) else cell
-
-
-def _restored(cell: str) -> str:
-    """Take away what `_neutral` has put before a cell.
-
-    Examples
-    --------
-    >>> [_restored(cell) for cell in ("'=1+1", "''=1", "'-5", "'quoted")]
-    ['=1+1', "'=1", "'-5", "'quoted"]
-    """
-    found = _FORMULA.fullmatch(cell)
-    is_ours = found and found[1] and not _NUMBER.fullmatch(found[2])
-    return cell[1:] if is_ours else cell

@@ -28,6 +28,7 @@ from cjkit.plots.theme import keep_titles_inside, theme
 from cjkit.privacy import mask, min_cell
 from cjkit.report.cards import write_card
 from cjkit.report.tables import SHOWN_ROWS, write_table
+from cjkit.spreadsheets import neutral
 
 HEADLINE = "application/vnd.cjkit.headline+json"
 KINDS = ("rate", "money", "count", "number", "days")
@@ -228,23 +229,18 @@ def _is_hidden(value: float | None, n: float | None) -> bool:
 def write_csv(table: pd.DataFrame) -> str:
     """Write a table as CSV that a spreadsheet opens as data, never as a formula.
 
-    A text that a spreadsheet would take for a formula (it starts with `=`, `+`, `-`, `@`, tab or
-    return) gets an apostrophe before it.
+    See `cjkit.spreadsheets`.
     """
     safe = table.copy()
     for name in safe:
         if not pd.api.types.is_numeric_dtype(safe[name]):
-            safe[name] = safe[name].map(_no_formula)
+            safe[name] = [neutral(cell) if isinstance(cell, str) else cell for cell in safe[name]]
     return str(safe.to_csv(index=False, lineterminator="\r\n"))
 
 
 def style() -> str:
     """Return the style sheet of results, which a notebook and a page share."""
     return resources.files(__package__).joinpath("templates/result.css").read_text("utf-8")
-
-
-def _no_formula(value: Any) -> Any:
-    return f"'{value}" if isinstance(value, str) and value[:1] in set("=+-@\t\r") else value
 
 
 def new_key() -> str:

@@ -199,12 +199,12 @@ then. In journey.toml::
 The URL is `postgresql://USER:PASSWORD@HOST/DATABASE`, `mysql://...`, or that of any database for
 which a SQLAlchemy dialect is installed; it is never shown. `?sslmode=verify-full&sslrootcert=FILE`
 behind it makes sure of PostgreSQL's server; without it a connection is encrypted where the server
-can. All columns are read, and values become
-the texts that a CSV export would hold: an instant (`timestamptz`, MySQL's `timestamp`) says its
-zone, other times are in `file.time_zone`; decimals keep their digits; booleans are `true` and
-`false` (1 and 0 in MySQL); JSON, arrays and structures are JSON, into which dots lead; bytes are
-hexadecimal digits. Records are numbered in the order of the primary key, and where there is none,
-or a query, in that of their columns from left to right, as texts.
+can. All columns are read, and values become the texts that a CSV export would hold: an instant
+(`timestamptz`, MySQL's `timestamp`) says its zone, other times are in `file.time_zone`; decimals
+keep their digits; booleans are `true` and `false` (1 and 0 in MySQL); JSON, arrays and structures
+are JSON, into which dots lead; bytes are hexadecimal digits. Records are numbered in the order of
+the primary key, and where there is none, or a query, in that of their columns from left to right,
+as texts.
 
 The table is read whole, row after row, whenever the log is prepared, and landed again when any row
 changed: what was deleted there leaves the log. With `updated` it is only asked how many rows it has

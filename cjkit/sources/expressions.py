@@ -296,8 +296,11 @@ def _day(given: str, value: Value, zone: str | None) -> str:
     return f"coalesce({', '.join(ways)})"
 
 
-def precision(given: str, value: Value, zone: str | None) -> str:
-    """Write how exact a time is: 'day' where only a day was written, else 'second'."""
+def precision(given: str, read: str, value: Value, zone: str | None) -> str:
+    """Write how exact a time is: 'day' where only a day was written, else 'second'.
+
+    `read` is the instant that was read, missing where there is none.
+    """
     if value.precision is not None or value.plus is not None:
         return text(value.precision or "second")
     cases = []
@@ -307,6 +310,7 @@ def precision(given: str, value: Value, zone: str | None) -> str:
             is_day = f"length(trim({given})) <= 10"
         elif "%" in time:
             is_day = "false" if any(part in time for part in _CLOCK) else "true"
-        said = f"{_instant(given, time, value.since, zone)} is not null"
+        way = read if len(value.times) == 1 else _instant(given, time, value.since, zone)
+        said = f"{way} is not null"
         cases.append(f"when {said} then case when {is_day} then 'day' else 'second' end")
     return f"case {' '.join(cases)} end"

@@ -130,7 +130,7 @@ class Statements:
                 wrong.append(f"case when {is_wrong} then {text(name)} end")
         if row.time and "time_precision" not in row.values:
             number = list(row.values).index(row.time) + 1
-            exact = sql.precision(f"t{number}", row.values[row.time], zone)
+            exact = sql.precision(f"t{number}", f"v{number}", row.values[row.time], zone)
             made.append(f"{exact} as time_precision")
         wrong += [
             f"case when not is_good_{place} then {text('ids.' + name)} end"
