@@ -167,6 +167,7 @@ def test_the_backtest_agrees_with_one_customer_at_a_time(shop):
     deciles = test.deciles.table
     assert deciles["customers"].sum() == test.customers == len(both)
     assert deciles["predicted_purchases"].is_monotonic_decreasing
+    assert "Tenth 1 of" in test.deciles.finding("en")
     assert deciles["customers"] @ deciles["actual_purchases"] == pytest.approx(later.sum())
     last = test.tracking.table.iloc[-1]
     assert last["actual_total"] <= both["repeats_then"].sum()

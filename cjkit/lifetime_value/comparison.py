@@ -54,7 +54,8 @@ class Comparison:
         figures: dict[str, object] = {}
         for place, at in (("first", 0), ("last", -1)):
             row = known.iloc[at]
-            figures[place] = display_name(row[self.group], self.group, language)
+            # Of the column: in a row of floats a whole number is none any more.
+            figures[place] = display_name(known[self.group].iloc[at], self.group, language)
             for kind in ("actual", "predicted"):
                 figures[f"{kind}_{place}"] = self._write(row[f"{kind}_{self.pair}"], language)
         return label(f"finding_{self.pair}_by_{self.group}", language, **figures)
