@@ -253,8 +253,8 @@ def test_a_touchpoint_that_loses_more_in_one_group_is_a_pain_point(event_log):
     assert (row["excess_rate_low"], row["excess_rate_high"]) == (low, high)
     assert row["excess_people"] == pytest.approx(20)
     assert len(found.found) == 1
-    assert "“form / phone”" in found.finding("en")
-    assert "「form / phone」" in found.finding("ja")
+    assert "“Form / phone”" in found.finding("en")
+    assert "「フォーム / phone」" in found.finding("ja")
 
 
 def test_without_groups_no_drop_off_is_judged(event_log):

@@ -371,7 +371,7 @@ def test_opportunities_are_ranked_by_what_would_be_gained(lanes):
     assert gains == {"shelf": pytest.approx(1500), "form": pytest.approx(10 * lost)}
     assert in_money.set_index("item").loc["shelf", ["low", "high"]].tolist() == [900, 2100]
     page = draw_journey_map(**given, worth=100).to_html("en")
-    assert re.search(r"<i>1</i> shelf", page) and re.search(r"<i>2</i> form", page)
+    assert re.search(r"<i>1</i> shelf", page) and re.search(r"<i>2</i> Form", page)
 
     in_people = draw_journey_map(**given).table.query("lane == 'opportunities'")
     assert in_people["measure"].unique().tolist() == ["gained_people"]
