@@ -69,7 +69,7 @@ class Touchpoints:
         """Say which touchpoint reaches most people."""
         known = self.table.dropna(subset="customers")
         if known.empty:
-            return label("nothing_here", language)
+            return label("no_touchpoints", language)
         row = known.sort_values("customers").iloc[-1]
         return label(
             "widest_touchpoint",

@@ -62,7 +62,7 @@ class FunnelCurve:
         last = self.table[self.table["step_number"] == len(self.rules.steps)]
         known = rows_of(last.dropna(subset="rate"))
         if not known or not known[-1]["rate"] > 0:
-            return label("nothing_here", language)
+            return label("no_curve", language)
         most = next(row for row in known if row["rate"] >= 0.8 * known[-1]["rate"])
         return label(
             "curve_finding",

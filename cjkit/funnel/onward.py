@@ -74,7 +74,7 @@ class FunnelExits:
         went = [row for row in rows if row["next"] not in (GONE, OTHER)]
         gone = [row for row in rows if row["next"] == GONE]
         if not went:
-            return label("nothing_here", language)
+            return label("no_onward", language)
         return label(
             "onward_finding",
             language,
@@ -232,7 +232,7 @@ class ExitPlaces:
         """Say where most sessions end, and where an end is most likely."""
         rows = rows_of(self.table.dropna(subset="exit_rate"))
         if not rows:
-            return label("nothing_here", language)
+            return label("no_exits", language)
         likely = max(rows, key=lambda row: float(row["exit_rate_low"]))
         return label(
             "exits_finding",

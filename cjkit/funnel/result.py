@@ -118,7 +118,7 @@ class Funnel:
         rows = rows_of(self.table)
         first, last, loss = rows[0], rows[-1], self.largest_loss
         if not first["customers"] > 0 or pd.isna(loss["lost"]):
-            return label("nothing_here", language)
+            return label("no_funnel", language)
         count = self.rules.count
         before = base_of(self.rules, loss["step_number"] - 1)
         return label(

@@ -58,7 +58,7 @@ class FunnelShortcuts:
         """Say which step is left out most often by those who come through."""
         rows = rows_of(self.table.dropna(subset="without_rate"))
         if not rows:
-            return label("nothing_here", language)
+            return label("no_shortcuts", language)
         row = max(rows, key=lambda found: float(found["without_rate"]))
         return label(
             "shortcuts_finding",

@@ -53,7 +53,7 @@ class FunnelTimes:
         whole = rows[-1]
         known = [row for row in rows[:-1] or rows if pd.notna(row["median_us"])]
         if pd.isna(whole["median_us"]) or not known:
-            return label("nothing_here", language)
+            return label("no_times", language)
         slowest = max(known, key=lambda row: float(row["median_us"]))
         return label(
             "times_finding",

@@ -80,7 +80,7 @@ class Payback:
     def finding(self, language: Language = "en") -> str:
         """Say which channels have paid for their customers within the months observed."""
         if self.table.empty:
-            return label("nothing_here", language)
+            return label("no_costs", language)
         months = _months_to_pay(self.table)
         paid = [
             label(

@@ -50,7 +50,7 @@ class Comparison:
             return label("no_model_to_compare", language)
         known = self.table.dropna(subset=f"actual_{self.pair}")
         if known.empty:
-            return label("nothing_here", language)
+            return label("no_group_compared", language)
         figures: dict[str, object] = {}
         for place, at in (("first", 0), ("last", -1)):
             row = known.iloc[at]

@@ -73,7 +73,7 @@ class GroupValue:
             return self.obstacle.words(language)
         known = self.table.dropna(subset=["value_per_customer"])
         if known.empty:
-            return label("nothing_here", language)
+            return label("no_group_value", language)
         # Of a handful of customers the mean says little: they stand in the table only.
         known = known[known["customers"] * 100 >= known["customers"].sum()]
         known = known.sort_values("value_per_customer", ascending=False)

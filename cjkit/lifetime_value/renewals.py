@@ -77,7 +77,7 @@ class RenewalFit:
         if self.obstacle is not None:
             return self.obstacle.words(language)
         if self.forecast.empty:
-            return label("nothing_here", language)
+            return label("no_periods_held_out", language)
         row = self.forecast.iloc[-1]
         return label(
             "finding_renewals",

@@ -94,7 +94,7 @@ class Survival:
             return label(term, language, p="< 0.001" if self.p_value < 0.0005 else f"= {p}")
         rows = well_observed(self.table)
         if rows.empty:
-            return label("nothing_here", language)
+            return label("no_survival", language)
         row = rows.iloc[-1]
         return label(
             "finding_survival",

@@ -38,7 +38,7 @@ class Scorecard:
     def finding(self, language: Language) -> str:
         """Name the lowest score."""
         if self.table.empty:
-            return label("nothing_here", language)
+            return label("no_scores", language)
         low = self.table.nsmallest(1, "score").iloc[0]
         warned = int((self.table["status"] != "good").sum())
         return label(
