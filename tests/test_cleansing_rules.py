@@ -175,10 +175,12 @@ def expected_rules(events, gone):
             found.add("dear")
         if row["page"].startswith("/x") and row["event"] != "cart":
             found.add("hidden_page")
-        for source, person, until in gone:
-            if (source, person) == (row["source"], row["person"]) and (
-                until is None or at is None or at <= until
-            ):
+        tombstones = [mark for mark in gone if mark[0] == row["source"]]
+        for number, (_, person, until) in enumerate(tombstones):
+            _, file_no, row_no = row["place"]
+            stands_before = (file_no, row_no) < (0, number)  # they are in the first file
+            is_told_before = stands_before if until is None else at is not None and at <= until
+            if person == row["person"] and (at is None or is_told_before):
                 found.add("retracted")
         failed.append(found)
 
