@@ -143,7 +143,7 @@ def correlation_interval(
     --------
     >>> low, high = correlation_interval(0.5, 50)
     >>> print(f"{low:.3f} {high:.3f}")
-    0.258 0.683
+    0.257 0.683
     """
     r, count = _counts(correlation), _counts(n)
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -161,7 +161,7 @@ def test_figures_stand_side_by_side_in_both_languages(tmp_path):
     hits = [f"{k}, 2026-01-0{k}, p{k % 3}, view, email, ," for k in range(1, 9)]
     hits += [f"{k + 9}, soon, p{k}, view, search, ," for k in range(4)]
     log = cleansing.open(make_company(tmp_path, {"hits.csv": "\n".join([HITS, *hits])}))
-    for language, said in (("en", "share of email"), ("ja", "email")):
+    for language, said in (("en", "share of E-mail"), ("ja", "メール")):
         assert said in log.quality.channels.finding(language)
         words = [text.get_text() for text in log.quality.changes.plot(language=language).texts]
         assert words == ["4 → 3", "7 → 7", "11 → 7"]

@@ -290,7 +290,7 @@ def test_wrong_asks_are_refused(rng):
 
 def test_rules_read_well():
     rule = (("orders", ">", 2.5), ("channel_store", "<=", 0.25))
-    assert write_rule(rule, "en") == "Orders > 2.5, Share of actions: store ≤ 25%"
+    assert write_rule(rule, "en") == "Orders > 2.5, Share of actions: Store ≤ 25%"
     assert write_rule((), "ja") == "短いルールでは表せない"
 
 

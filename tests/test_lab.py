@@ -1,8 +1,10 @@
 """JupyterLab in a real browser: every notebook runs, and its explorer answers when it is moved."""
 
+import contextlib
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -83,12 +85,17 @@ def lab(tmp_path_factory):
 
 
 def find_address(runtime: Path, server: subprocess.Popen) -> str:
-    """Return where the server listens, as soon as it says so."""
+    """Return where the server listens, as soon as it does: it says so a little before."""
     for _ in range(600):
-        for found in runtime.glob("jpserver-*.json"):
-            return json.loads(found.read_text(encoding="utf-8"))["url"]
         assert server.poll() is None
         time.sleep(0.1)
+        for found in runtime.glob("jpserver-*.json"):
+            told = json.loads(found.read_text(encoding="utf-8"))
+            with (
+                contextlib.suppress(OSError),
+                socket.create_connection(("localhost", told["port"])),
+            ):
+                return told["url"]
     raise AssertionError("JupyterLab did not start within a minute")
 
 
