@@ -11,7 +11,7 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
+from conftest import lacks
 
 
 @contextmanager
@@ -20,7 +20,7 @@ def postgresql():
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     initdb = found[-1] if found else shutil.which("initdb")
     if initdb is None:
-        pytest.skip("no PostgreSQL server is installed: apt-get install postgresql")
+        lacks("no PostgreSQL server is installed: apt-get install postgresql")
     tools, port = Path(initdb).parent, _free_port()
     with _folder("postgres") as (folder, run):
         (folder / "password").write_text("s3cret@word\n")
@@ -47,7 +47,7 @@ def mariadb():
     """Give the URL of a MariaDB server whose user `reader` needs a password."""
     server = shutil.which("mariadbd", path=f"{os.environ['PATH']}:/usr/sbin")
     if server is None or shutil.which("mariadb-install-db") is None:
-        pytest.skip("no MariaDB server is installed: apt-get install mariadb-server")
+        lacks("no MariaDB server is installed: apt-get install mariadb-server")
     port = _free_port()
     with _folder("mysql") as (folder, run):
         data, init = folder / "data", folder / "init.sql"
