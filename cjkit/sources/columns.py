@@ -42,6 +42,10 @@ class Reading:
         A query that gives the keys of the first records as `name`, where only records know them.
     keys : tuple of str
         What it gave.
+    structured : str or None
+        A query that gives the columns, not the text, for far less; see `structures.structured`.
+    only : callable or None
+        Writes `sql` for those records alone whose numbers a query gives, in order.
     repair : callable or None
         What to do when the engine refuses `sql`: it returns a reading that tells bad records from
         good ones.
@@ -55,6 +59,8 @@ class Reading:
     records: int | None = None
     names: str | None = None
     keys: tuple[str, ...] = ()
+    structured: str | None = None
+    only: Callable[[str], str] | None = None
     repair: Callable[[], Reading] | None = None
 
 
@@ -194,6 +200,11 @@ def pair_lists(given: str, pairs: Pairs) -> tuple[str, str]:
     is_list = f"({begins(given, '[')} or {wrapped})"
     shape = text(json.dumps([_shape(pairs)]))
     entries = f"try(from_json(case when {is_list} then {inner} end, {shape}))"
+    return member_lists(entries, pairs)
+
+
+def member_lists(entries: str, pairs: Pairs) -> tuple[str, str]:
+    """Write the keys and the values of a list of structures."""
     value = ", ".join(_member(path) for path in pairs.values)
     return (
         f"list_transform({entries}, lambda pair: {_member(pairs.key)})",
@@ -201,16 +212,22 @@ def pair_lists(given: str, pairs: Pairs) -> tuple[str, str]:
     )
 
 
+def pair_in(lists: tuple[str, str], key: str) -> str:
+    """Write the value that stands with `key` in lists of keys and values: the first of several."""
+    keys, values = lists
+    return f"list_extract({values}, list_position({keys}, {text(key)}))"
+
+
 def pair_value(given: str, key: str, pairs: Pairs, lists: tuple[str, str] | None = None) -> str:
     """Write the value that stands with `key` in a list of pairs; in an object, what `key` leads to.
 
     `lists` are `pair_lists`, where they were made before.
     """
-    keys, values = lists or pair_lists(given, pairs)
+    found = pair_in(lists or pair_lists(given, pairs), key)
     return (
         f"case when starts_with({given}, '{{') and not starts_with({given}, '{{\"list\":') "
         f"then {reach_json(given, (key,))} "
-        f"else list_extract({values}, list_position({keys}, {text(key)})) end"
+        f"else {found} end"
     )
 
 

@@ -28,7 +28,7 @@ from cjkit.sources.ledgers import Ledger
 from cjkit.sources.mapping import SourceMapping
 from cjkit.sources.rows import FileLanding
 
-LANDING_VERSION = 11
+LANDING_VERSION = 12
 """Counts up when landed rows would differ: then all files are landed anew."""
 
 

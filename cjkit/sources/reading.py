@@ -29,6 +29,7 @@ from cjkit.sources.columns import (
 from cjkit.sources.encoding import as_utf8
 from cjkit.sources.expressions import without_nulls
 from cjkit.sources.files import ENDINGS, FileRule, Format
+from cjkit.sources.structures import keep_structured, structured
 
 HEAD = 1000
 """How many records are asked which keys there are."""
@@ -143,6 +144,8 @@ def format_of(path: Path, rule: FileRule) -> Format:
 
 
 def _keep(engine: DuckDB, name: str, reading: Reading, hashed: str) -> None:
+    if reading.structured and keep_structured(engine, name, reading, hashed):
+        return
     engine.materialize(name, f"select * exclude (record_text), {hashed} from ({reading.sql})")
     if "record_no" not in engine.columns(name):
         # Rows lie in the order of reading. Counting them while they are read, by a window, would
@@ -207,7 +210,15 @@ def _open_file(
 
 def _open_ndjson(path: Path, rule: FileRule, wanted: Sequence[str]) -> Reading:
     read = f"read_ndjson_objects({text(str(path))}, ignore_errors = true)"
-    return _json_reading(f"select json from {read}", rule, wanted)
+    rows = f"select json from {read}"
+
+    def only(numbers: str) -> str:
+        numbered = f"select json, row_number() over () as record_no from {read}"
+        some = f"select json from ({numbered}) as numbered where record_no in ({numbers})"
+        return _json_reading(some, rule, wanted).sql
+
+    reading = _json_reading(rows, rule, wanted)
+    return replace(reading, structured=structured(path, rule, wanted), only=only)
 
 
 def _open_json(
