@@ -1,14 +1,29 @@
-"""Intervals, tests and corrections: what makes a number honest. numpy and scipy only."""
+"""Intervals, tests and corrections: what makes a number honest."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import scipy
 from numpy.typing import ArrayLike, NDArray
+from threadpoolctl import threadpool_limits
 
 Floats = NDArray[np.float64]
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute in one thread: those that wait for small matrices cost ten times the work.
+
+    scikit-learn is loaded first, since only libraries that are loaded can be limited.
+    """
+    import sklearn  # noqa: F401
+
+    with threadpool_limits(1):
+        yield
 
 
 def wilson_interval(

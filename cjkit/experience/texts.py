@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from threadpoolctl import threadpool_limits
 
 from cjkit.checks import CjkitError
 from cjkit.engine import Table, column, text
@@ -17,7 +16,7 @@ from cjkit.events import emotion_sql
 from cjkit.labels import MISSING, Language, display_name, format_number, format_percent, label
 from cjkit.plots.rates import draw_rates
 from cjkit.privacy import Relation, Rest
-from cjkit.statistics import wilson_interval
+from cjkit.statistics import one_thread, wilson_interval
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
@@ -237,8 +236,7 @@ def _learn(
     parts = list(
         StratifiedGroupKFold(folds, shuffle=True, random_state=seed).split(texts, truth, texts)
     )
-    # Threads that wait for so small matrices cost ten times the work where cores are busy.
-    with threadpool_limits(1):
+    with one_thread():
         guessed = cross_val_predict(_model(), texts, truth, cv=parts)
         model = _model().fit(texts, truth)
     low, high = wilson_interval(int((guessed == truth).sum()), len(truth))

@@ -18,7 +18,7 @@ from cjkit.experience.asking import during
 from cjkit.experience.emotion import stage_sql
 from cjkit.labels import MISSING, Language, display_name, format_number, format_percent, label
 from cjkit.plots.rates import draw_rates
-from cjkit.statistics import mean_interval, wilson_interval
+from cjkit.statistics import mean_interval, one_thread, wilson_interval
 
 _TERMS_OF_A_THEME = 3
 _WEAKEST_TERM = 0.2  # of the strongest one's weight
@@ -221,7 +221,7 @@ def _themes_of(
         return []
     model = NMF(number, init="nndsvda", max_iter=400, tol=1e-3)
     # What is left of a perfect fit may come out a hair below 0, whose root the library takes.
-    with np.errstate(invalid="ignore"):
+    with one_thread(), np.errstate(invalid="ignore"):
         strength = model.fit_transform(weights)
     names = reader.get_feature_names_out()
     main = np.where(strength.max(axis=1) > 0, strength.argmax(axis=1), -1)

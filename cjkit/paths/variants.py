@@ -12,10 +12,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.sparse import coo_array, csr_array
-from threadpoolctl import threadpool_limits
 
 from cjkit.paths.codes import Code
-from cjkit.statistics import Floats
+from cjkit.statistics import Floats, one_thread
 
 if TYPE_CHECKING:
     from sklearn.decomposition import TruncatedSVD
@@ -106,7 +105,7 @@ def learn_grouping(
     """
     rng = np.random.default_rng(seed)
     size = len(code.names)
-    with threadpool_limits(1), np.errstate(invalid="ignore"):  # ways that are all alike
+    with one_thread(), np.errstate(invalid="ignore"):  # ways that are all alike
         weights, axes, points = _place(places, journeys, size, seed)
         shuffled = [_shuffle(places, journeys, rng) for _ in range(_SHUFFLES)]
         chance = [(_place(*drawn, size, seed)[2], drawn[1]) for drawn in shuffled]

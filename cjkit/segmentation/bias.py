@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from threadpoolctl import threadpool_limits
 
 from cjkit.engine import Table, column, text
 from cjkit.labels import Language, display_name, format_number, format_percent, format_signed, label
@@ -16,7 +15,7 @@ from cjkit.plots.rates import draw_rates
 from cjkit.privacy import Relation, Totals
 from cjkit.segmentation.definition import learn_axes, scale
 from cjkit.segmentation.features import Features
-from cjkit.statistics import Floats
+from cjkit.statistics import Floats, one_thread
 
 NO_ORDER = "no_order"
 """The place of people who are known and have not bought."""
@@ -237,7 +236,7 @@ def _neighbour_shares(people: pd.DataFrame, known: pd.DataFrame, segments: list[
     axes = learn_axes(known.drop(columns="segment"))
     if not axes:
         return np.tile([(known["segment"] == name).mean() for name in segments], (len(people), 1))
-    with threadpool_limits(1):
+    with one_thread():
         finder = NearestNeighbors(n_neighbors=_NEIGHBOURS).fit(scale(known, axes))
         places = finder.kneighbors(scale(people, axes), return_distance=False)
     held = known["segment"].to_numpy()[places]

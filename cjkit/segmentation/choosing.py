@@ -10,11 +10,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from cjkit.labels import Language, format_number, label
 from cjkit.plots.lines import Line, draw_lines
-from cjkit.statistics import Floats
+from cjkit.statistics import Floats, one_thread
 
 if TYPE_CHECKING:
     from sklearn.cluster import KMeans
@@ -107,7 +106,7 @@ def choose_number(points: Floats, most: int, seed: int, *, draws: int = 10) -> G
     rng = np.random.default_rng(seed)
     covariance = np.atleast_2d(np.cov(points, rowvar=False))
     rows = []
-    with threadpool_limits(1):
+    with one_thread():
         for number in range(2, most + 1):
             labels = partition(points, number, seed).labels_
             again = [

@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 import scipy
 from matplotlib.axes import Axes
-from threadpoolctl import threadpool_limits
 
 from cjkit.checks import unknown_name
 from cjkit.engine import column, text
@@ -20,6 +19,7 @@ from cjkit.segmentation.assign import DAY_US
 from cjkit.segmentation.choosing import STABLE, draw_partitions, partition
 from cjkit.segmentation.definition import Definition, draw_customers, learn_axes, scale
 from cjkit.segmentation.features import TENURE, Features, feature_name
+from cjkit.statistics import one_thread
 
 WATCH, DRIFTED = 0.1, 0.25
 """The usual reading of a PSI: below the first nothing, above the second another population."""
@@ -203,7 +203,7 @@ def _agreement(
     drawn, sql = draw_customers(now, [axis.feature for axis in definition.axes], sample, seed)
     anew = scale(drawn, learn_axes(drawn))
     number = min(len(definition.centres), len(anew))
-    with threadpool_limits(1):
+    with one_thread():
         new = partition(anew, number, seed).labels_
         rng = np.random.default_rng(seed)
         fits = list(draw_partitions(anew[:_COMPARED], number, seed, rng, _DRAWS))

@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from cjkit.checks import CjkitError, unknown_name
 from cjkit.engine import Table, column
@@ -22,7 +21,7 @@ from cjkit.segmentation.choosing import GroupNumber, choose_number, partition
 from cjkit.segmentation.definition import Axis, Definition, draw_customers, learn_axes, scale
 from cjkit.segmentation.explaining import SegmentRules, explain_segments
 from cjkit.segmentation.features import TENURE, Features, feature_name, kind_of
-from cjkit.statistics import Floats
+from cjkit.statistics import Floats, one_thread
 
 GROUP = "group_"
 
@@ -224,7 +223,7 @@ def _define(
     seed: int,
 ) -> Definition:
     """Learn the centres of so many groups, the one with most revenue a customer first."""
-    with threadpool_limits(1):
+    with one_thread():
         fitted = partition(points, count, seed)
     order = _by_value(drawn, fitted.labels_, count)
     centres = tuple(tuple(map(float, centre)) for centre in fitted.cluster_centers_[order])
