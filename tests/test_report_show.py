@@ -11,7 +11,7 @@ from matplotlib.text import Text
 
 from cjkit import labels, privacy
 from cjkit.checks import CjkitError
-from cjkit.plots.theme import keep_titles_inside, theme
+from cjkit.plots.theme import lay_out, theme
 from cjkit.report import cards
 from cjkit.report.show import HEADLINE, headline, render, show, write_csv
 from cjkit.report.tables import write_table
@@ -334,7 +334,7 @@ def test_a_title_stays_inside_its_picture_however_long_the_names_are(words):
         figure, ax = plt.subplots(figsize=(9, 3))
         ax.barh(["a place with a name that is long enough to fill half of the picture"], [1])
         ax.set_title(words)
-        keep_titles_inside(figure)
+        lay_out(figure)
         figure.draw_without_rendering()
         shown = next(text for text in ax.findobj(Text) if text.get_text() == words)
         extent = shown.get_window_extent()

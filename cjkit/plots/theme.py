@@ -45,8 +45,6 @@ FONTS: dict[Language, tuple[str, str]] = {
     "ja": ("IPAexGothic", "DejaVu Sans"),
 }
 
-_SHORT_TITLE = 0.5  # of the width of its figure, were each letter as wide as it is tall
-
 # IPAexGothic has no bold weight, and matplotlib says so at every bold text.
 logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
 
@@ -95,18 +93,19 @@ def theme(language: Language = "en") -> Iterator[None]:
         yield
 
 
-def keep_titles_inside(figure: Figure) -> None:
-    """Move a title to the left that would end beyond the edge of its figure.
+def lay_out(figure: Figure) -> None:
+    """Lay a figure out once for all, and move titles to the left that would end beyond its edge.
 
-    A title begins where the axes begin, which is far to the right where names are long.
+    A title begins where the axes begin, which is far to the right where names are long. A figure
+    that lays itself out does so anew whenever it is drawn, which is half of the work.
     """
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        engine.execute(figure)
+        with mpl.rc_context({"figure.constrained_layout.use": False}):
+            figure.set_layout_engine(None)
     for ax in figure.axes:
-        words = ax.get_title(loc="left")
-        # Laying a figure out takes a while: only where the title may be too long.
-        if len(words) * mpl.rcParams["axes.titlesize"] < _SHORT_TITLE * figure.get_figwidth() * 72:
-            continue
-        figure.draw_without_rendering()
-        title = ax.set_title(words, loc="left")
+        title = ax.set_title(ax.get_title(loc="left"), loc="left")
         beyond = title.get_window_extent().x1 - figure.bbox.x1
         if beyond > 0:
             title.set_x(-min(beyond + 8, ax.bbox.x0) / ax.bbox.width)

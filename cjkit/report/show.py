@@ -24,7 +24,7 @@ from matplotlib import pyplot as plt
 
 from cjkit.checks import one_of
 from cjkit.labels import LANGUAGES, Language, format_number, label, languages
-from cjkit.plots.theme import keep_titles_inside, theme
+from cjkit.plots.theme import lay_out, theme
 from cjkit.privacy import mask, min_cell
 from cjkit.report.cards import write_card
 from cjkit.report.tables import SHOWN_ROWS, write_table
@@ -300,7 +300,7 @@ def _picture(result: Any, language: Language, key: str, alt: str) -> str:
         return ""
     with theme(language):
         figure = result.plot(language=language).figure
-        keep_titles_inside(figure)
+        lay_out(figure)
         drawn = io.StringIO()
         figure.savefig(drawn, format="svg", metadata={"Date": None})
         plt.close(figure)
