@@ -6,9 +6,6 @@ PYTHON ?= python3
 BIN := .venv/bin
 SAMPLE := data/sample
 CUSTOMERS ?= 20000
-# Each notebook on one worker, in a kernel of its own; 02 publishes the segments that others need.
-NBVAL := $(BIN)/python -m pytest -o addopts= -o filterwarnings= --nbval-lax --nbval-current-env \
-	--nbval-cell-timeout=300 -q -n 2 --dist loadscope
 JOBS ?= 2
 # The part of JupyterLab that asks the network for news and updates.
 NEWS := @jupyterlab/apputils-extension:announcements
@@ -62,15 +59,13 @@ lint: .venv/ready
 check: lint  ## Lint, types, floors and the fast tests: the inner loop
 	@$(BIN)/python -m pytest -q -m "not slow and not long" -n $(JOBS)
 
-test: lint $(SAMPLE)/exports/.complete  ## Everything: lint, types, floors, tests, doctests, notebooks
-	@echo "test: tests and doctests"
+test: lint  ## Everything: lint, types, floors, tests, doctests, notebooks by nbval
+	@echo "test: tests, doctests and notebooks"
 	@$(BIN)/python -m pytest -m "not long" -n $(JOBS)
-	@echo "test: notebooks"
-	@$(NBVAL) notebooks/01_cleansing.ipynb notebooks/02_segmentation.ipynb
-	@$(NBVAL) $(filter-out notebooks/01% notebooks/02%,$(wildcard notebooks/*.ipynb))
 
-test-long: .venv/ready $(SAMPLE)/exports/.complete  ## The full counts of long tests, and figures in benchmarks/results
+test-long: $(SAMPLE)/exports/.complete  ## The full counts of long tests, and figures in benchmarks/results
 	@$(BIN)/python -m pytest -m long
+	@$(BIN)/python -m pytest -o addopts= -o filterwarnings= --nbval-lax --nbval-current-env notebooks
 	@$(BIN)/python benchmarks/run.py
 
 bench: .venv/ready  ## Time and memory of the heavy parts, into benchmarks/results

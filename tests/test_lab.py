@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -11,14 +10,13 @@ import time
 from pathlib import Path
 
 import pytest
-from small_company import ROOT, shared_company
+from small_company import ROOT, user_folder
 
 CHROMIUM = Path("/usr/bin/chromium")
 OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 MINUTE = 60_000
 NOTEBOOKS = sorted(path.stem for path in ROOT.glob("notebooks/*.ipynb"))
 NO_NEWS = '{"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": true}}'
-SHORT = {"03_funnel", "06_journey_map"}
 
 pytestmark = [
     pytest.mark.slow,
@@ -47,10 +45,7 @@ def lab(tmp_path_factory):
     """A tab of JupyterLab over the notebooks and the small company, and all that it asked for."""
     from playwright.sync_api import sync_playwright
 
-    folder = tmp_path_factory.mktemp("lab")
-    shutil.copytree(ROOT / "notebooks", folder / "notebooks")
-    (folder / "data").mkdir()
-    (folder / "data" / "sample").symlink_to(shared_company(tmp_path_factory).folder)
+    folder = user_folder(tmp_path_factory, "lab")
     own = {name: str(folder / name.lower()) for name in ("JUPYTER_CONFIG_DIR", "IPYTHONDIR")}
     own |= {"JUPYTER_RUNTIME_DIR": str(folder / "runtime"), "JUPYTER_DATA_DIR": str(folder / "own")}
     (folder / "jupyter_config_dir" / "labconfig").mkdir(parents=True)
@@ -99,9 +94,7 @@ def find_address(runtime: Path, server: subprocess.Popen) -> str:
     raise AssertionError("JupyterLab did not start within a minute")
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=[] if n in SHORT else pytest.mark.long) for n in NOTEBOOKS]
-)
+@pytest.mark.parametrize("name", NOTEBOOKS)
 def test_a_notebook_runs_and_its_explorer_answers(lab, name):
     tab, asked, address = lab
     tab.evaluate(OPEN, f"notebooks/{name}.ipynb")

@@ -1,12 +1,14 @@
-"""Every notebook on a company so small that most cells are empty or masked."""
+"""Every notebook in a kernel, by nbval, and on a company so small that most cells are masked."""
 
+import os
 import re
+import subprocess
+import sys
 from html import unescape
-from pathlib import Path
 
 import pytest
 from companies import CONSENT, project_head
-from small_company import run_notebook
+from small_company import ROOT, run_notebook, user_folder
 
 import cjkit
 from cjkit.checks import CjkitError
@@ -14,8 +16,8 @@ from cjkit.report.show import render
 
 pytestmark = pytest.mark.slow
 
-FOLDER = Path(__file__).parent.parent / "notebooks"
-NOTEBOOKS = sorted(path.stem for path in FOLDER.glob("*.ipynb"))
+NOTEBOOKS = sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))
+NBVAL = ("--nbval-lax", "--nbval-current-env", "--nbval-cell-timeout=300")
 BEGINS = project_head(login="strong") + CONSENT
 PROJECT = """
 [report]
@@ -42,6 +44,24 @@ LOG = """at,what,who
 2026-01-01 11:00:00,view,bob
 2026-01-02 09:00:00,view,bob
 """
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return user_folder(tmp_path_factory, "nbval")
+
+
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_no_cell_fails_in_a_kernel(folder, name):
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *NBVAL, f"{name}.ipynb"],
+        cwd=folder / "notebooks",
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
 
 
 def test_every_notebook_runs_on_two_people_and_shows_neither(tmp_path):
