@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import pickle
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from cjkit.checks import CjkitError, unknown_name
-from cjkit.privacy.sums import Relation, find_hidden
+from cjkit.privacy.sums import Cell, Relation, find_hidden
 
 
 class _Smallest:
@@ -99,13 +101,8 @@ def _mask_table(table: pd.DataFrame, result: Any, smallest: int) -> pd.DataFrame
         if needed not in table:
             raise unknown_name("counts: column", needed, set(table.columns), where="the table")
     whose = getattr(result, "whose", None)
-    hidden = find_hidden(
-        table,
-        counts,
-        adds_up,
-        smallest,
-        beside=beside,
-        whose=whose,
+    hidden = _remembered(
+        pickle.dumps((table, tuple(counts), tuple(adds_up), smallest, tuple(beside), whose))
     )
     if not hidden:
         return table
@@ -117,6 +114,13 @@ def _mask_table(table: pd.DataFrame, result: Any, smallest: int) -> pd.DataFrame
             for needed in (name, *dependants):
                 masked[needed] = _without(masked[needed], rows)
     return masked
+
+
+@lru_cache(maxsize=100)
+def _remembered(asked: bytes) -> set[Cell]:
+    """Return what is to be hidden: one result is shown, drawn, and in the map of each segment."""
+    table, counts, adds_up, smallest, beside, whose = pickle.loads(asked)
+    return find_hidden(table, counts, adds_up, smallest, beside=beside, whose=whose)
 
 
 def _without(column: pd.Series[Any], hidden: np.ndarray[Any, np.dtype[np.bool_]]) -> Any:
