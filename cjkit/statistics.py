@@ -143,6 +143,43 @@ def mean_interval(
     return mean - half, mean + half
 
 
+def mean_difference_interval(
+    total: ArrayLike,
+    total_of_squares: ArrayLike,
+    n: ArrayLike,
+    other_total: ArrayLike,
+    other_total_of_squares: ArrayLike,
+    other_n: ArrayLike,
+    *,
+    confidence: float = 0.95,
+) -> tuple[Floats, Floats]:
+    """Return Welch's interval of the difference of two means, first less other, from sums.
+
+    Parameters
+    ----------
+    total, total_of_squares, n : array_like
+        Sum of the values, sum of their squares, and how many there are; likewise `other_`. With
+        fewer than two values on a side, or none that differ, the interval is missing.
+
+    Examples
+    --------
+    >>> low, high = mean_difference_interval(15, 55, 5, 9, 29, 3)  # 1, 2, 3, 4, 5 and 2, 3, 4
+    >>> print(f"{low:.3f} {high:.3f}")
+    -2.245 2.245
+    """
+    sums = ((total, total_of_squares, n), (other_total, other_total_of_squares, other_n))
+    (s1, q1, n1), (s2, q2, n2) = (tuple(map(_counts, side)) for side in sums)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        # Rounding may leave a tiny negative sum of squares where all values are equal.
+        error1 = np.maximum(q1 - s1**2 / n1, 0) / (n1 - 1) / n1
+        error2 = np.maximum(q2 - s2**2 / n2, 0) / (n2 - 1) / n2
+        error = error1 + error2
+        freedom = error**2 / (error1**2 / (n1 - 1) + error2**2 / (n2 - 1))
+        half = scipy.stats.t.ppf(0.5 + confidence / 2, freedom) * np.sqrt(error)
+        difference = s1 / n1 - s2 / n2
+    return difference - half, difference + half
+
+
 def correlation_interval(
     correlation: ArrayLike, n: ArrayLike, *, confidence: float = 0.95
 ) -> tuple[Floats, Floats]:

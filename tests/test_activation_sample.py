@@ -1,13 +1,15 @@
 """The sample company sends to every target, and nobody who did not agree is in a file."""
 
 import csv
+import json
 import shutil
 
 import pandas as pd
 import pytest
 from small_company import shared_company
 
-from cjkit.activation import activate, list_targets, plan, read_target
+from cjkit import cleansing
+from cjkit.activation import activate, list_targets, measure_hold_out, plan, read_target
 from cjkit.activation.targets import Limits
 from cjkit.engine import DuckDB, text
 from cjkit.project import read_project
@@ -85,3 +87,17 @@ def test_what_is_remembered_names_nobody(company):
     keys = engine.query(f"select distinct person_key from read_parquet({text(str(path))})")
     assert keys["person_key"].str.fullmatch("[a-z]+:[0-9a-f]{64}").all()
     assert len(keys) > 0
+
+
+def test_the_mail_test_of_the_sample_shows_its_true_lift(company, tmp_path_factory):
+    truth = json.loads((shared_company(tmp_path_factory).folder / "truth/truth.json").read_text())
+    told = truth["stories"]["mail_holdout"]
+    log = cleansing.open(company.path)
+    found = measure_hold_out(log, told["test"], within="56D", arms=("treatment", "control"))
+    log.engine.close()
+    row = found.table.iloc[0]
+    assert row["difference_low"] <= told["true_purchase_lift"] <= row["difference_high"]
+    for arm, name in (("treatment", "audience"), ("control", "hold_out")):
+        expected = told["arms"][arm]
+        assert 0.85 * expected["people"] <= row[f"{name}_people"] <= expected["people"]
+        assert abs(row[name] - expected["purchase_rate"]) < 0.06

@@ -40,9 +40,7 @@ out, is remembered with the time, and stays in that arm; the table `assignments`
 do afterwards can be compared. Those who were set aside for another reason are in neither arm. In a
 notebook, once the log reaches beyond that time::
 
-    arms = "select customer_id, arm from assignments where experiment = 'vip'"
-    log.engine.materialize("arms", arms)
-    cjkit.measure_funnel(log.events, ["view_product", "purchase"], within="30D", by="arms.arm")
+    cjkit.show(cjkit.activation.measure_hold_out(log, "vip", conversion="purchase", within="30D"))
 
 Where files are
 ---------------
@@ -52,15 +50,18 @@ before, whole or not at all. `python -m cjkit forget` lists those that may still
 """
 
 from cjkit.activation.activate import Activated, activate, find_files
+from cjkit.activation.effects import HoldOutEffect, measure_hold_out
 from cjkit.activation.plan import check_activations, plan_activation
 from cjkit.activation.targets import list_targets, read_target
 
 __all__ = [
     "Activated",
+    "HoldOutEffect",
     "activate",
     "check_activations",
     "find_files",
     "list_targets",
+    "measure_hold_out",
     "plan_activation",
     "read_target",
 ]
