@@ -14,7 +14,7 @@ from test_activation import ACTIVATION, AS_OF
 
 from cjkit.activation import activate, list_targets, plan, plan_activation, read_target
 from cjkit.activation.forms import hashed_sql, make_formed, neutral_sql
-from cjkit.activation.targets import Column
+from cjkit.activation.targets import Column, Limits
 from cjkit.activation.writing import write_rows
 from cjkit.checks import CjkitError
 from cjkit.engine import DuckDB, text
@@ -174,7 +174,7 @@ def test_large_orders_are_several_events(shop, tmp_path):
 
 def test_schemas_are_of_the_documented_shape(shop, real_data, monkeypatch):
     """What stands in the examples of the developer guide stands in ours, with the same types."""
-    lenient = SimpleNamespace(rows=0, people=0, rows_of_each=1, events=10)
+    lenient = SimpleNamespace(rows=0, people=0, rows_of_each=1, events=10, products=None)
     monkeypatch.setattr(
         plan, "read_target", lambda name: read_target(name).model_copy(update={"limits": lenient})
     )
@@ -207,6 +207,22 @@ def test_what_personalize_would_refuse_is_refused_here(shop, monkeypatch):
     monkeypatch.setattr(plan, "read_target", lambda name: short)
     with pytest.raises(CjkitError, match="TIER has 2 texts of more than 4 characters"):
         activate(shop, "personalize_users", as_of=AS_OF)
+
+
+@pytest.mark.parametrize(("name", "products"), [("interactions", 3), ("items", 3)])
+def test_personalize_considers_so_many_products_and_no_more(shop, monkeypatch, name, products):
+    target = read_target(f"personalize_{name}")
+    assert target.limits.products == 750_000
+
+    def activate_with(most):
+        limits = Limits(products=most)
+        own = target.model_copy(update={"limits": limits})
+        monkeypatch.setattr(plan, "read_target", lambda _: own)
+        return activate(shop, f"personalize_{name}", as_of=AS_OF)
+
+    assert activate_with(products).rows
+    with pytest.raises(CjkitError, match=f"{products} products: at most {products - 1} are"):
+        activate_with(products - 1)
 
 
 @pytest.mark.parametrize("limit", [{"most_rows": 2}, {"most_bytes": 22}])

@@ -283,6 +283,42 @@ soon",41,Contacts,2024-05-01T09:00:00+09:00
 4,,d,43,,2024-05-03T09:00:00+09:00
 5,,e,88,Accounts,2024-05-03T09:00:00+09:00
 """
+ZOHO_TASKS = """\
+Id,Subject,Due_Date,Status,Closed_Time,Created_Time,Who_Id,What_Id,Owner
+1,a,2024-05-01,Completed,2024-05-03T09:30:00+09:00,2024-04-01T09:00:00+09:00,41,,O1
+2,b,2024-05-02,Completed,,2024-04-01T09:00:00+09:00,42,,O1
+3,c,,Completed,,2024-04-02T23:00:00-04:00,43,,
+4,d,2024-05-09,Not Started,,2024-04-01T09:00:00+09:00,44,,O1
+5,e,2024-05-02,Completed,,2024-04-01T09:00:00+09:00,,7,O1
+6,f,2024-05-04,,,2024-04-01T09:00:00+09:00,zcrm_45,,O1
+"""
+LABELLED_TASKS = """\
+Record Id;Subject;Due Date;Status;Contact Name.id;Task Owner.id
+zcrm_7;"a; b";2024-05-05;完了;zcrm_41;zcrm_2
+zcrm_8;b;2024-05-05;Deferred;zcrm_41;zcrm_2
+"""
+ZOHO_EVENTS = """\
+Id,Event_Title,Start_DateTime,End_DateTime,Who_Id,Participants
+1,a,2024-05-01T09:00:00+09:00,2024-05-01T10:30:00+09:00,41,
+2,b,2024-05-01T23:30:00-04:00,2024-05-02T00:00:00-04:00,zcrm_42,"[{""participant"":""x@example.jp""}]"
+3,c,2024-05-02T09:00:00Z,,43,
+4,d,2024-05-02T10:00:00Z,2024-05-02T11:00:00Z,,"[{""participant"":""staff@example.jp""}]"
+"""
+LABELLED_EVENTS = """\
+Record Id,Title,From,To,Contact Name.id,Host
+zcrm_5,e,2024-05-03 09:00,2024-05-03 09:15,zcrm_41,Sato
+"""
+ZOHO_STAGES = """\
+Stage|Amount|Modified_Time|Parent_Id
+Qualification|1000|2024-05-01T09:00:00+09:00|91
+Proposal|1200.5|2024-05-03T09:00:00+09:00|91
+Closed Won||2024-05-12T00:00:00Z|zcrm_92
+Proposal|5|2024-05-12T00:00:00Z|
+"""
+LABELLED_STAGES = """\
+Deal Name.id,Deal Name,Stage,Amount,Modified Time
+zcrm_97,G,交渉,"¥5,000",2024-05-01 09:00
+"""
 ZOHO_SHOWN = {
     "customers": ["person_key", "acquired_channel", "signed_up_at"],
     "consents": ["person_key", "is_granted"],
@@ -348,8 +384,8 @@ def test_thirty_rows_of_zoho_from_documentation(tmp_path):
         create_deal|zoho:44|2024-05-04 00:00:00|94
         lose_deal|zoho:44|2024-05-13 15:00:00|94
         create_deal|zoho:45|2024-05-05 00:00:00|95
-        create_deal||2024-05-06 00:00:00|96
-        lose_deal||2024-05-15 15:00:00|96
+        create_deal|zoho_deal:96|2024-05-06 00:00:00|96
+        lose_deal|zoho_deal:96|2024-05-15 15:00:00|96
         create_deal|zoho:41|2024-05-01 00:00:00|97
         create_deal|zoho:42|2024-05-01 01:00:00|98
     """)
@@ -365,3 +401,45 @@ def test_thirty_rows_of_zoho_from_documentation(tmp_path):
         write_note|zoho:42|2024-05-02 00:00:00|3
         write_note|zoho:43|2024-05-03 00:00:00|4
     """)
+
+
+def test_tasks_meetings_and_stages_of_zoho_from_documentation(tmp_path):
+    def show(name, columns, *texts):
+        found = [
+            Export(tmp_path / name / str(number), f"zoho/{name}", ("z.csv", text))
+            for number, text in enumerate(texts)
+        ]
+        return [row for each in found for row in each.show("events", *columns.split())], [
+            dict(each.ledger.filtered) for each in found
+        ]
+
+    columns = "event person_key occurred_at time_precision ref_id staff_id"
+    rows, filtered = show("tasks", columns, ZOHO_TASKS, LABELLED_TASKS)
+    assert rows == lines("""
+        do_task|zoho:41|2024-05-03 00:30:00|second|1|O1
+        do_task|zoho:42|2024-05-01 15:00:00|day|2|O1
+        do_task|zoho:43|2024-04-03 03:00:00|second|3|
+        do_task|zoho:45|2024-05-03 15:00:00|day|6|O1
+        do_task|zoho:41|2024-05-04 15:00:00|day|7|zcrm_2
+    """)
+    assert filtered == [{"not_done": 1, "without_person": 1}, {"not_done": 1}]
+    columns = "event person_key occurred_at duration_seconds ref_id staff_id"
+    rows, filtered = show("events", columns, ZOHO_EVENTS, LABELLED_EVENTS)
+    assert rows == lines("""
+        meet|zoho:41|2024-05-01 00:00:00|5400|1|
+        meet|zoho:42|2024-05-02 03:30:00|1800|2|
+        meet|zoho:43|2024-05-02 09:00:00||3|
+        meet|zoho:41|2024-05-03 00:00:00|900|5|Sato
+    """)
+    assert filtered == [{"without_person": 1}, {}]
+    columns = "person_key occurred_at ref_id x_deal_stage x_amount"
+    rows, filtered = show("stage_history", columns, ZOHO_STAGES, LABELLED_STAGES)
+    assert rows == lines("""
+        zoho_deal:91|2024-05-01 00:00:00|91|Qualification|1000
+        zoho_deal:91|2024-05-03 00:00:00|91|Proposal|1200.5
+        zoho_deal:92|2024-05-12 00:00:00|92|Closed Won|
+        zoho_deal:97|2024-05-01 00:00:00|97|交渉|5000
+    """)
+    assert filtered == [{"without_deal": 1}, {}]
+    deals = Export(tmp_path / "deals", "zoho/deals", ("z.csv", ZOHO_DEALS))
+    assert ("zoho:41", "zoho_deal:91") in deals.edges()  # which leads a stage to its person

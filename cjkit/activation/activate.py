@@ -174,24 +174,32 @@ def _prepare_rows(log: Log, plan: Plan, vault: Vault | None, segments: Sequence[
     """Choose people, and make the rows of the file ready on the engine."""
     if plan.target.each == "product":
         view_products(log)
+        _refuse(plan, _too_many_products(log, plan, column(ROWS)))
     elif plan.target.each == "interaction":
         view_interactions(log, plan)
         choose_people(log, plan, vault, segments, column(ROWS))
-        _refuse_few(log, plan)
+        _refuse(plan, _interaction_faults(log, plan))
     else:
         choose_people(log, plan, vault, segments, None)
         view_people(log)
     return make_rows(log, plan, vault)
 
 
-def _refuse_few(log: Log, plan: Plan) -> None:
+def _refuse(plan: Plan, faults: Sequence[str]) -> None:
     """Refuse what the system would refuse as a whole."""
+    if faults:
+        listed = [f"  - {fault}" for fault in faults]
+        raise CjkitError("\n".join([f"{plan.target.system} would refuse this:", *listed]))
+
+
+def _interaction_faults(log: Log, plan: Plan) -> list[str]:
+    """Return what is too few or too many in the interactions of those who are written."""
     limits = plan.target.limits
+    rows = f"{column(ROWS)} join {column(PEOPLE)} using (customer_id) where outcome = 'written'"
     found = log.engine.query(
         f"""select coalesce(sum(n), 0) as rows, count(*) filter (n >= {limits.rows_of_each})
                 as people
-            from (select count(*) as n from {column(ROWS)} join {column(PEOPLE)} using (customer_id)
-                where outcome = 'written' group by customer_id) as counted"""
+            from (select count(*) as n from {rows} group by customer_id) as counted"""
     ).iloc[0]
     faults = []
     if found["rows"] < limits.rows:
@@ -204,9 +212,16 @@ def _refuse_few(log: Log, plan: Plan) -> None:
     told = len(set(plan.given.events.values())) + len(plan.given.columns)
     if limits.events is not None and told > limits.events:
         faults.append(f"{told} names of events and further columns: at most {limits.events} are")
-    if faults:
-        listed = [f"  - {fault}" for fault in faults]
-        raise CjkitError("\n".join([f"{plan.target.system} would refuse this:", *listed]))
+    return [*faults, *_too_many_products(log, plan, rows)]
+
+
+def _too_many_products(log: Log, plan: Plan, rows: str) -> list[str]:
+    most = plan.target.limits.products
+    if most is None:
+        return []
+    found = log.engine.query(f"select count(distinct product_id) as products from {rows}")
+    products = int(found["products"].iloc[0])
+    return [f"{products:,} products: at most {most:,} are"] if products > most else []
 
 
 def _cells(log: Log, rows: Rows) -> Iterator[tuple[str | None, ...]]:

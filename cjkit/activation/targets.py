@@ -83,13 +83,14 @@ class Limits(Declared):
     """`[limits]`: what the system refuses as a whole.
 
     `rows` at least; `people` at least with `rows_of_each`; at most `events` of different names
-    together with further columns.
+    together with further columns; at most `products`.
     """
 
     rows: int = 0
     people: int = 0
     rows_of_each: int = 1
     events: int | None = None
+    products: int | None = None
 
 
 class Target(Declared):
