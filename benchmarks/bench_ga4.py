@@ -17,24 +17,14 @@ import tempfile
 from functools import partial
 from pathlib import Path
 
-from measuring import asked, fresh, ratios, say, timed
+from measuring import PROJECT, asked, fresh, ratios, say, timed
 
 from cjkit.engine import DuckDB, text
 from cjkit.privacy import pseudonym_sql
 from cjkit.project import read_project
 from cjkit.sources import land
 
-PROJECT = """
-[project]
-id = "bench"
-name = { en = "Bench", ja = "Bench" }
-time_zone = "Asia/Tokyo"
-currency = "JPY"
-[consent]
-missing = "allow"
-[identity]
-login = { strength = "strong" }
-cookie = { strength = "weak" }
+SOURCE = """
 [sources.web]
 files = ["events.ndjson"]
 mapping = "ga4/events"
@@ -172,7 +162,7 @@ def write_events(rows: int, folder: Path) -> None:
     DuckDB(threads=2).copy(
         EVENTS.replace("{rows}", str(rows)), folder / "events.ndjson", form="json"
     )
-    (folder / "journey.toml").write_text(PROJECT, encoding="utf-8")
+    (folder / "journey.toml").write_text(PROJECT + SOURCE, encoding="utf-8")
 
 
 def by_hand(folder: Path) -> dict[str, float]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from measuring import asked, fresh, ratios, say, timed
+from measuring import PROJECT, asked, fresh, ratios, say, timed
 
 from cjkit.cleansing.gate import cleanse
 from cjkit.engine import DuckDB, text
@@ -20,19 +20,7 @@ from cjkit.project import read_project
 from cjkit.sources import Landed, Ledger
 
 MEMORY = "3GB"
-PROJECT = """
-[project]
-id = "bench"
-name = { en = "Bench", ja = "Bench" }
-time_zone = "Asia/Tokyo"
-currency = "JPY"
-[company]
-started_on = 2015-04-01
-[consent]
-missing = "allow"
-[identity]
-login = { strength = "strong" }
-cookie = { strength = "weak" }
+SOURCE = """
 order = { strength = "link" }
 [sources.web]
 files = ["*.parquet"]
@@ -78,7 +66,7 @@ def write_landed(rows: int, folder: Path) -> None:
 
 def measure_gate(rows: int, folder: Path) -> dict[str, float]:
     """Run the gate over the landed events."""
-    (folder / "journey.toml").write_text(PROJECT, encoding="utf-8")
+    (folder / "journey.toml").write_text(PROJECT + SOURCE, encoding="utf-8")
     project = read_project(folder / "journey.toml")
     ledger = Ledger("web", "web.parquet", rows, rows, {}, 0, {"events": rows})
     landed = Landed((folder,), (ledger,), 1)

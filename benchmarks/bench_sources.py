@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from measuring import asked, fresh, ratios, say, timed
+from measuring import PROJECT, asked, fresh, ratios, say, timed
 
 from cjkit.engine import DuckDB, text
 from cjkit.privacy import pseudonym_sql
@@ -22,17 +22,7 @@ from cjkit.sources import land
 
 TURNS = 3
 FORMATS = ("ndjson", "csv", "parquet")
-PROJECT = """
-[project]
-id = "bench"
-name = { en = "Bench", ja = "Bench" }
-time_zone = "Asia/Tokyo"
-currency = "JPY"
-[consent]
-missing = "allow"
-[identity]
-login = { strength = "strong" }
-cookie = { strength = "weak" }
+SOURCE = """
 [sources.web]
 files = ["events.*"]
 [sources.web.mapping]
@@ -79,7 +69,7 @@ def write_events(rows: int, folder: Path, form: str) -> None:
         folder / f"events.{form}",
         form="json" if form == "ndjson" else form,
     )
-    (folder / "journey.toml").write_text(PROJECT, encoding="utf-8")
+    (folder / "journey.toml").write_text(PROJECT + SOURCE, encoding="utf-8")
 
 
 def by_hand(folder: Path, form: str) -> None:

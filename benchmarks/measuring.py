@@ -10,6 +10,21 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+PROJECT = """
+[project]
+id = "bench"
+name = { en = "Bench", ja = "Bench" }
+time_zone = "Asia/Tokyo"
+currency = "JPY"
+[company]
+started_on = 2015-04-01
+[consent]
+missing = "allow"
+[identity]
+login = { strength = "strong" }
+cookie = { strength = "weak" }
+"""
+
 
 def asked(about: str | None, option: str, default: int) -> int:
     """Return the size that the command line asks for as `--option`."""

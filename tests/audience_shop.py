@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from pathlib import Path
 
-KEY = "6b" * 32
+from companies import make_keyed_company
+
 HEAD = """
 [project]
 id = "tiny"
@@ -101,29 +101,7 @@ FILES = {
 
 def write_shop(folder: Path, activation: str = "", files: dict[str, str] | None = None) -> Path:
     """Write the shop, with `activation` at the end of its project file, and return that."""
-    (folder / "in").mkdir(parents=True)
-    toml = HEAD
-    for name, (ids, table, columns, private) in SOURCES.items():
-        text = (files or FILES)[name]
-        lines = csv.reader([line.strip() for line in text.splitlines()], skipinitialspace=True)
-        with (folder / "in" / f"{name}.csv").open("w", encoding="utf-8", newline="") as file:
-            csv.writer(file).writerows([cell.strip() for cell in line] for line in lines)
-        toml += f"""
-            [sources.{name}]
-            files = ["in/{name}.csv"]
-            duplicates = "keep"
-            [sources.{name}.mapping]
-            system = "{name}"
-            file = {{ format = "csv", time_zone = "Asia/Tokyo" }}
-            ids = {{ {ids} }}
-            private = {{ {private} }}
-            row = [{{ table = "{table}", columns = {{ {columns} }} }}]
-            """
-    path = folder / "journey.toml"
-    path.write_text(toml + activation, encoding="utf-8")
-    (folder / "own.key").write_text(KEY)
-    (folder / "own.key").chmod(0o600)
-    return path
+    return make_keyed_company(folder, HEAD, SOURCES, files or FILES, end=activation)
 
 
 def read_manifest(folder: Path, name: str) -> dict:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from pathlib import Path
 
@@ -149,4 +150,43 @@ def make_company(folder: Path, files: dict[str, str], *, more: str = "", head: s
     ]
     path = folder / "journey.toml"
     path.write_text(HEAD + (head or CONSENT) + more + "".join(declared), encoding="utf-8")
+    return path
+
+
+KEY = b"k" * 32
+
+
+def make_keyed_company(
+    folder: Path,
+    head: str,
+    mappings: dict[str, tuple[str, str, str, str]],
+    files: dict[str, str],
+    *,
+    end: str = "",
+) -> Path:
+    """Write a project whose ids are keyed by `KEY`, one file a source, and return its project file.
+
+    A mapping is its ids, its table, its columns and its private columns. Spaces after commas and
+    at the ends of lines are for the eye only.
+    """
+    (folder / "in").mkdir(parents=True)
+    for name, (ids, table, columns, private) in mappings.items():
+        lines = [line.strip() for line in files[name].splitlines()]
+        with (folder / "in" / f"{name}.csv").open("w", encoding="utf-8", newline="") as file:
+            rows = csv.reader(lines, skipinitialspace=True)
+            csv.writer(file).writerows([cell.strip() for cell in row] for row in rows)
+        head += f"""
+            [sources.{name}]
+            files = ["in/{name}.csv"]
+            [sources.{name}.mapping]
+            system = "{name}"
+            file = {{ format = "csv", time_zone = "Asia/Tokyo" }}
+            ids = {{ {ids} }}
+            private = {{ {private} }}
+            row = [{{ table = "{table}", columns = {{ {columns} }} }}]
+            """
+    path = folder / "journey.toml"
+    path.write_text(head + end, encoding="utf-8")
+    (folder / "own.key").write_text(KEY.hex())
+    (folder / "own.key").chmod(0o600)
     return path

@@ -12,6 +12,7 @@ import duckdb
 import numpy as np
 import pandas as pd
 import pytest
+from companies import KEY, make_keyed_company
 
 from cjkit import cleansing, identity, labels, privacy
 from cjkit.__main__ import main
@@ -23,7 +24,6 @@ from cjkit.events import CONTRACT
 from cjkit.privacy import Vault, audit, make_pseudonym, open_vault
 from cjkit.project import read_project
 
-KEY = b"k" * 32
 CRM = "login, mail, tel, name, address, joined, region"
 WEB = "at, login, cookie, mail, event"
 OTHERS = {
@@ -145,27 +145,11 @@ MAPPINGS = {
 
 def write_company(folder, *parts):
     """Write the company whose files hold the lines of all `parts`, and return its project file."""
-    (folder / "in").mkdir(parents=True)
-    toml = PROJECT
-    for name, (ids, table, columns, private) in MAPPINGS.items():
-        lines = [HEADERS[name], *(line for part in parts for line in part[name])]
-        cells = [re.sub(", *", ",", line) for line in lines]
-        (folder / "in" / f"{name}.csv").write_text("\n".join(cells) + "\n", encoding="utf-8")
-        toml += f"""
-            [sources.{name}]
-            files = ["in/{name}.csv"]
-            [sources.{name}.mapping]
-            system = "{name}"
-            file = {{ format = "csv", time_zone = "Asia/Tokyo" }}
-            ids = {{ {ids} }}
-            private = {{ {private} }}
-            row = [{{ table = "{table}", columns = {{ {columns} }} }}]
-            """
-    path = folder / "journey.toml"
-    path.write_text(toml, encoding="utf-8")
-    (folder / "own.key").write_text(KEY.hex())
-    (folder / "own.key").chmod(0o600)
-    return path
+    files = {
+        name: "\n".join([header, *(line for part in parts for line in part[name])])
+        for name, header in HEADERS.items()
+    }
+    return make_keyed_company(folder, PROJECT, MAPPINGS, files)
 
 
 @pytest.fixture(scope="module")
