@@ -14,6 +14,7 @@ import shutil
 import tempfile
 import weakref
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -157,7 +158,8 @@ class DuckDB:
         self._connection = duckdb.connect(str(path), config=config)
         if is_sealed:
             self._connection.execute("set enable_external_access = false")
-        self._connection.execute("set TimeZone = 'UTC'")
+        # Global, so that cursors have it too.
+        self._connection.execute("set global TimeZone = 'UTC'")
         # What runs is said by who asked for it; a bar would stand in logs and notebook cells.
         self._connection.execute("set enable_progress_bar = false")
         self._close = weakref.finalize(self, _close, self._connection, own)
@@ -167,13 +169,20 @@ class DuckDB:
         """The connection itself, for a library that runs SQL of its own."""
         return self._connection
 
+    @property
+    def threads(self) -> int:
+        """How many threads a statement may use."""
+        return int(self.query("select current_setting('threads') as n")["n"].iloc[0])
+
     def run(self, sql: str) -> None:
         """Run a statement whose rows nobody needs."""
         self._execute(sql)
 
-    def _execute(self, sql: str) -> duckdb.DuckDBPyConnection:
+    def _execute(
+        self, sql: str, cursor: duckdb.DuckDBPyConnection | None = None
+    ) -> duckdb.DuckDBPyConnection:
         try:
-            return self._connection.execute(sql)
+            return (cursor or self._connection).execute(sql)
         except UnicodeDecodeError as error:
             # The engine cuts long messages anywhere, within a character too.
             raise EngineError(error.object.decode(errors="replace")) from error
@@ -312,6 +321,47 @@ class DuckDB:
             partial.replace(path)
         finally:
             partial.unlink(missing_ok=True)
+
+    def copy_parts(self, parts: Sequence[str], folder: Path, *, options: str = "") -> None:
+        """Write the rows of several queries at the same time, whole or not at all.
+
+        Parameters
+        ----------
+        parts : sequence of str
+            The queries, no more than `threads`.
+        folder : Path
+            Where a Parquet file for each query goes. `read_parquet` of the folder gives their rows
+            in the order of `parts`.
+        options : str
+            Further options of DuckDB's COPY.
+        """
+        partial = folder.with_name(folder.name + ".partial")
+        more = f", {options}" if options else ""
+        cursors = [self._connection.cursor() for _ in parts]
+        try:
+            partial.mkdir()
+            # The threads that ask are those that work: one that only waited would do so busily.
+            self.run(f"set external_threads = {len(parts)}")
+            with ThreadPoolExecutor(len(parts)) as pool:
+                running = []
+                for place, (sql, cursor) in enumerate(zip(parts, cursors, strict=True)):
+                    path = text(str(partial / f"{place:04}.parquet"))
+                    statement = f"copy ({sql}) to {path} (format parquet{more})"
+                    running.append(pool.submit(self._execute, statement, cursor))
+                try:
+                    for each in wait(running, return_when=FIRST_EXCEPTION).done:
+                        each.result()
+                except BaseException:
+                    for cursor in cursors:
+                        cursor.interrupt()
+                    raise
+            shutil.rmtree(folder, ignore_errors=True)
+            partial.replace(folder)
+        finally:
+            self.run("reset external_threads")
+            for cursor in cursors:
+                cursor.close()
+            shutil.rmtree(partial, ignore_errors=True)
 
     def close(self) -> None:
         """Close the connection and remove its spill folder."""

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from cjkit import cleansing, labels, privacy
 from cjkit.checks import CjkitError
+from cjkit.cleansing import sequence
 from cjkit.cleansing.rules import OUTCOMES, RULES, SETS_ASIDE, outcome_sql, rule_sql
 from cjkit.cleansing.sequence import sequence_in_order_sql
 from cjkit.engine import DuckDB
@@ -648,14 +649,31 @@ def test_neighbours_found_as_rows_stream_by_are_those_of_the_definition(rng):
         )
         engine.add("events", frame)
         engine.view("dated", "select *, cast(local_at as date) as local_date from events")
-        engine.materialize("in order", f"select * from events order by customer_id, {ORDER}")
         columns = "event_id, session_no, step_no, next_event, next_touchpoint, microseconds_to_next"
         expected = engine.query(
             f"select {columns} from ({sequence_sql('dated', gap='2h')}) order by 1"
         )
-        fast = sequence_in_order_sql('"in order"', 2 * 3600 * 10**6)
+        in_order = f"(select * from events order by customer_id, {ORDER})"
+        fast = sequence_in_order_sql(in_order, 2 * 3600 * 10**6)
         found = engine.query(f"select {columns} from ({fast}) order by 1")
         pd.testing.assert_frame_equal(found, expected, check_dtype=False)
+
+
+def test_events_written_in_parts_are_those_written_at_once(rng, tmp_path, monkeypatch):
+    times = pd.Timestamp("2026-01-01") + pd.to_timedelta(rng.permutation(480)[:300], "h")
+    lines = [f"{at}, p{rng.integers(40)}, , , view" for at in times]
+    found = []
+    for rows, files in ((10**6, 1), (1, 3)):
+        monkeypatch.setattr(sequence, "_ROWS_A_PART", rows)
+        path = make_company(tmp_path / str(files), {"web.csv": web(*lines)})
+        path.write_text(path.read_text() + "\n[engine]\nthreads = 3\n")
+        log = cleansing.open(path)
+        folder = log.prepared.folder / "events.parquet"
+        assert len(list(folder.iterdir())) == files
+        found.append(log.engine.query("select * from events"))
+    pd.testing.assert_frame_equal(*found)
+    assert found[0]["customer_id"].is_monotonic_increasing
+    assert len(found[0]) == 300
 
 
 def test_the_rules_and_their_words_hold_together():

@@ -76,6 +76,25 @@ def test_a_file_appears_only_when_it_is_whole(engine, tmp_path):
     assert engine.query(f"select x from {text(str(path))}")["x"].tolist() == [1]
 
 
+def test_parts_stand_in_their_order_and_appear_only_when_all_are_whole(tmp_path):
+    engine, folder = DuckDB(threads=3), tmp_path / "out.parquet"
+    broken = "select error('not readable') from range(10)"
+    endless = "select count(*) as x from range(1000000000) as a, range(1000000000) as b"
+    with pytest.raises(Exception, match="not readable"):
+        engine.copy_parts([endless, "select 1 as x", broken], folder)
+    assert list(tmp_path.glob("out*")) == []
+    zone = "current_setting('TimeZone') as zone"
+    parts = [f"select x, {zone} from range({n}, {n + 9000}) as t(x)" for n in (20_000, 10_000, 0)]
+    for _ in range(2):
+        engine.copy_parts(parts, folder)
+    found = engine.query(f"select * from read_parquet({text(str(folder))})")
+    expected = np.concatenate([np.arange(n, n + 9000) for n in (20_000, 10_000, 0)])
+    assert found["x"].tolist() == expected.tolist()
+    assert set(found["zone"]) == {"UTC"}
+    settings = engine.query("select current_setting('external_threads') as n")
+    assert (settings["n"].iloc[0], engine.threads) == (1, 3)
+
+
 def test_spill_folders_of_dead_processes_are_removed_and_those_of_living_ones_kept(tmp_path):
     spill = tmp_path / "spill"
     (spill / "999999999-dead").mkdir(parents=True)

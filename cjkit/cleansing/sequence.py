@@ -1,8 +1,8 @@
 """The prepared events: those of the sources and those of the orders, one after another.
 
 Rows are sorted once, by customer and time, with no more than they carry. What depends on the events
-before and after is then found while they stream by in that order: windows over a partition would
-sort all of them again, and hold them while they do.
+before and after is found while they stream by in that order, on their way to the file: windows over
+a partition would sort all of them again, and hold them while they do.
 """
 
 from __future__ import annotations
@@ -21,32 +21,51 @@ from cjkit.sources import event_places
 _NO_FLAG = "unreadable_detail"
 """Is no flag of the event: the detail is missing, which the row itself shows."""
 
+_ROWS_A_PART = 1_000_000
 _ALWAYS = ("touchpoint", "channel", "stage", "time_precision", "event_order")
 _SO_FAR = "over (rows between unbounded preceding and current row)"
 
 
 def write_events(landing: Landing, path: Path, as_of_us: int) -> int:
-    """Write the prepared events to `path`, and return how many of them orders yielded.
+    """Write the prepared events to the folder `path`, and return how many of them orders yielded.
 
     Needs what `write_log` needs, and the prepared orders.
     """
     engine = landing.engine
     _add_places(landing)
     engine.view("order events", order_events_sql('"prepared orders"'))
-    in_order = path.with_name("events in order.parquet")
-    try:
-        engine.copy(_in_order_sql(landing, as_of_us), in_order)
-        engine.view("events in order", f"select * from read_parquet({text(str(in_order))})")
-        gap = microseconds(landing.project.session.gap, name="session.gap")
-        steps = sequence_in_order_sql('"events in order"', gap)
-        engine.copy(_columns_sql(landing, steps), path, options=FORMAT)
-    finally:
-        in_order.unlink(missing_ok=True)
+    gap = microseconds(landing.project.session.gap, name="session.gap")
+    parts = []
+    for condition in _parts(landing):
+        in_order = f"({_in_order_sql(landing, as_of_us, condition)})"
+        parts.append(_columns_sql(landing, sequence_in_order_sql(in_order, gap)))
+    engine.copy_parts(parts, path, options=FORMAT)
     return int(engine.query('select count(*) as n from "order events"')["n"].iloc[0])
 
 
-def _in_order_sql(landing: Landing, as_of_us: int) -> str:
-    """Write the SQL of the events sorted by customer and time, with the columns that hold anything.
+def _parts(landing: Landing) -> list[str]:
+    """Write conditions that cut the customers, in their order, into one part for each thread.
+
+    Rows that stream by keep one thread busy, so that each thread streams customers of its own. Few
+    rows are one part.
+    """
+    files = landing.files
+    made = int(files.loc[files["table"].isin(["events", "orders"]), "made"].sum())
+    parts = min(landing.engine.threads, 1 + made // _ROWS_A_PART)
+    ranks = [place / parts for place in range(1, parts)]
+    found = landing.engine.query(
+        f"select unnest(quantile_disc(customer_id, {ranks}::double[])) as cut from people"
+    )
+    cuts = [text(customer) for customer in found["cut"].unique()]
+    above = ["true", *(f"customer_id >= {cut}" for cut in cuts)]
+    below = [*(f"customer_id < {cut}" for cut in cuts), "true"]
+    return [f"{low} and {high}" for low, high in zip(above, below, strict=True)]
+
+
+def _in_order_sql(landing: Landing, as_of_us: int, part: str) -> str:
+    """Write the SQL of the events of a part of the customers, sorted by customer and time.
+
+    Only columns that hold anything are there.
 
     What neither a row nor the event's own entry in the project says, its touchpoint's entry says.
     """
@@ -74,6 +93,7 @@ def _in_order_sql(landing: Landing, as_of_us: int) -> str:
         left join "event places" as here on here.event = happened.event
         left join "touchpoint places" as there
             on there.touchpoint = coalesce(happened.touchpoint, here.touchpoint)
+        where {part}
         order by customer_id, {ORDER}"""
 
 
@@ -85,8 +105,8 @@ def sequence_in_order_sql(relation: str, gap_us: int) -> str:
     Parameters
     ----------
     relation : str
-        A table name as SQL whose rows are read in order: `customer_id`, `event`, `touchpoint`,
-        `occurred_us`, `time_precision`, `local_at`.
+        A table name as SQL, or a query in parentheses, whose rows come in order: `customer_id`,
+        `event`, `touchpoint`, `occurred_us`, `time_precision`, `local_at`.
     gap_us : int
         A new session begins when nothing happened for longer than this.
     """
@@ -116,7 +136,7 @@ def sequence_in_order_sql(relation: str, gap_us: int) -> str:
                         lead(occurred_us) over () as after_us,
                         lead(local_at) over () as after_at,
                         lead(time_precision) over () as after_precision
-                    from {relation}) as neighbours) as chained) as counted"""
+                    from {relation} as in_order) as neighbours) as chained) as counted"""
 
 
 def _columns_sql(landing: Landing, steps: str) -> str:
