@@ -18,7 +18,7 @@ from cjkit.activation.targets import Column, Limits
 from cjkit.activation.writing import write_rows
 from cjkit.checks import CjkitError
 from cjkit.engine import DuckDB, text
-from cjkit.project import read_project
+from cjkit.project import Content, read_project
 
 
 @pytest.fixture(scope="module")
@@ -122,8 +122,9 @@ def read_api(real_data):
         if "pattern" in attribute:  # of the whole text, as the examples of refused events say
             attribute["pattern"] = f"^(?:{attribute['pattern']})$"
     names = ("eventName", "index", "userToken", "authenticatedUserToken", "timestamp", "objectIDs")
-    properties = {name: {"$ref": f"#/$defs/{name}"} for name in (*names, "currency", "value")}
-    properties["objectData"] = {"$ref": "#/$defs/objectDataList"}
+    names = (*names, "currency", "value", "queryID", "positions")
+    properties = {name: {"$ref": f"#/$defs/{name}"} for name in names}
+    properties["objectData"] = {"$ref": "#/$defs/objectDataAfterSearchList"}
     properties["eventType"] = {"enum": ["click", "conversion", "view"]}
     properties["eventSubtype"] = {"enum": ["addToCart", "purchase"]}
     event = {
@@ -131,7 +132,10 @@ def read_api(real_data):
         "properties": properties,
         "additionalProperties": False,
         "required": ["eventName", "eventType", "index", "userToken", "objectIDs"],
-        "dependentRequired": {"objectData": ["eventSubtype", "currency"]},
+        "dependentRequired": {
+            "objectData": ["eventSubtype", "currency"],
+            "positions": ["queryID"],
+        },
     }
     path = real_data / "exports" / "algolia" / "pushEvents.spec.yml"
     content = yaml.safe_load(path.read_text("utf-8"))["post"]["requestBody"]["content"]
@@ -170,6 +174,45 @@ def test_large_orders_are_several_events(shop, tmp_path):
         each["price"] * each["quantity"] for each in events[2]["objectData"]
     ))  # fmt: skip
     assert events[3]["objectData"] == [{"price": 150, "quantity": 1}]
+
+
+def test_events_after_a_search_name_it(shop, real_data, tmp_path):
+    one, other = "7dfe2ada7bca48bdd0629649df0bee07", "54ed4c9d94050a25e4e5ccf5d256ca42"
+    given = shop.activation["algolia_events"]
+    columns = {
+        **given.columns,
+        "queryID": Content(column="x_q"),
+        "positions": Content(column="x_p"),
+    }
+    events = {**given.events, "click": "click"}
+    more = given.model_copy(update={"columns": columns, "events": events})
+    made = plan_activation(
+        replace(shop, activation={**shop.activation, "algolia_events": more}), "algolia_events"
+    )
+    cells = {"userToken": "ann", "index": "i", "objectIDs": "p", "currency": "JPY", "queryID": one}
+    paid = cells | {"event": "purchase", "order": "o", "price": "5", "timestamp": "9"}
+    lines = [
+        cells | {"event": "click", "timestamp": "1", "positions": "3"},
+        cells | {"event": "click", "timestamp": "2"},  # where it stood is not known
+        cells | {"event": "view", "timestamp": "3"},
+        cells | {"event": "addToCart", "timestamp": "4", "price": "5"},
+        cells | {"event": "conversion", "timestamp": "5"},
+        paid,
+        paid | {"queryID": other},
+        paid | {"queryID": None},
+    ]
+    write_rows(tmp_path, made, [[line.get(n) for n in made.names] for line in lines])
+    body = json.loads((tmp_path / "events.json").read_text("utf-8"))
+    jsonschema.validate(body, read_api(real_data))
+    told = [
+        (each["timestamp"], each.get("queryID"), each.get("positions")) for each in body["events"]
+    ]
+    assert told == [
+        (1, one, [3]), (2, None, None), (3, None, None), (4, one, None), (5, one, None),
+        (9, None, None),
+    ]  # fmt: skip
+    bought = body["events"][-1]["objectData"]
+    assert [line.get("queryID") for line in bought] == [one, other, None]
 
 
 def test_schemas_are_of_the_documented_shape(shop, real_data, monkeypatch):

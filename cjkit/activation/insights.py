@@ -18,7 +18,8 @@ _PER_EVENT = 20
 def make_events(plan: Plan, rows: Iterable[Cells]) -> Iterator[dict[str, Any]]:
     """Yield the events of rows that stand in the order of people and times.
 
-    Lines of one order are one event, or several of at most 20 products.
+    Lines of one order are one event, or several of at most 20 products. What came of a search has
+    its `queryID`: a click needs the positions too, and each product of a purchase has its own.
     """
     place = {name: number for number, name in enumerate(plan.names)}
     user, kind, at, order = (place[n] for n in (plan.id_column, "event", "timestamp", "order"))
@@ -38,7 +39,29 @@ def make_events(plan: Plan, rows: Iterable[Cells]) -> Iterator[dict[str, Any]]:
             priced = [tuple(line[n] for n in amounts) for line in some]
             if told.get("eventSubtype") and all(price for price, *_ in priced):
                 event |= _priced(priced)
-            yield event
+            searches, positions = (
+                [line[place[name]] if name in place else None for line in some]
+                for name in ("queryID", "positions")
+            )
+            yield event | _after_search(event, searches, positions)
+
+
+def _after_search(event: dict[str, Any], searches: Cells, positions: Cells) -> dict[str, Any]:
+    """Return what an event says of the searches that led to its products."""
+    if event.get("eventSubtype") == "purchase":
+        data = event.get("objectData")
+        if data is None:
+            return {}
+        named = [{"queryID": search} if search else {} for search in searches]
+        return {"objectData": [line | name for line, name in zip(data, named, strict=True)]}
+    search = searches[0] if len(set(searches)) == 1 else None
+    if not search or event["eventType"] == "view":
+        return {}
+    if event["eventType"] == "click":
+        if not all(positions):
+            return {}
+        return {"queryID": search, "positions": [int(str(each)) for each in positions]}
+    return {"queryID": search}
 
 
 def _priced(lines: Sequence[tuple[str | None, ...]]) -> dict[str, Any]:

@@ -39,7 +39,8 @@ class Rows:
 def view_interactions(log: Log, plan: Plan) -> None:
     """Make the view `ROWS` of interactions with products, each under the target's name for it.
 
-    Purchases are lines of orders; all else is events that name a product.
+    Purchases are lines of orders; all else is events that name a product. Further columns (`x_...`)
+    of the log are texts, missing where only the other of the two tables has them.
     """
     named = plan.given.events
     kinds = " ".join(f"when {text(event)} then {text(kind)}" for event, kind in named.items())
@@ -49,11 +50,20 @@ def view_interactions(log: Log, plan: Plan) -> None:
     since = max((end - microseconds(span, name="within") for span in spans), default=None)
     later = f"and {{at}} >= {since}" if since is not None else ""
     seen = [event for event in named if event != PURCHASE]
+    sides = [log.events.columns, log.orders.columns]
+    further = dict.fromkeys(name for side in sides for name in side if name.startswith("x_"))
+    own, ordered = (
+        "".join(
+            f", cast({column(name) if name in side else 'null'} as varchar) as {column(name)}"
+            for name in further
+        )
+        for side in sides
+    )
     parts = [
         f"""select customer_id, case event {kinds} end as event, product_id, occurred_us,
                 cast(null as double) as value, cast(null as double) as quantity,
                 cast(null as double) as price, {currency}, event_id as ref_id, channel, touchpoint,
-                device, campaign, cast(null as varchar) as category
+                device, campaign, cast(null as varchar) as category{own}
             from events where event in ({", ".join(map(text, seen)) or "null"})
                 and product_id is not null {later.format(at="occurred_us")}"""
     ]
@@ -61,7 +71,7 @@ def view_interactions(log: Log, plan: Plan) -> None:
         parts.append(
             f"""select customer_id, {text(named[PURCHASE])}, product_id, ordered_us, revenue,
                     quantity, {_PRICE}, {currency}, order_id, channel, touchpoint, null, null,
-                    category
+                    category{ordered}
                 from orders where not coalesce(is_return, false) and customer_id is not null
                     and product_id is not null {later.format(at="ordered_us")}"""
         )
