@@ -15,7 +15,7 @@ from cjkit.cleansing.assigned import ARMS
 from cjkit.cleansing.log import Log
 from cjkit.engine import text
 from cjkit.events import local_midnight_us
-from cjkit.labels import Language, format_money, format_number, format_percent, label
+from cjkit.labels import Language, format_money, format_percent, format_sizes, label
 from cjkit.plots.rates import draw_rates
 from cjkit.privacy import Relation, Rest
 from cjkit.statistics import mean_difference_interval, newcombe_interval, wilson_interval
@@ -86,7 +86,7 @@ class HoldOutEffect:
             [row["audience"], row["hold_out"]],
             low.tolist(),
             high.tolist(),
-            [f"n = {format_number(n, language)}" for n in people],
+            format_sizes(people, language),
             ax=ax,
         )
         ax.set_xlabel(label(RATE, language))

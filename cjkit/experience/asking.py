@@ -19,6 +19,11 @@ def last_us(events: Table) -> int:
     return int(found.fillna(0).iloc[0])
 
 
+def flagged(table: pd.DataFrame, claim: str) -> pd.DataFrame:
+    """Return the rows of which a claim holds; what is masked holds of none."""
+    return table[table[claim].fillna(False).astype(bool)]
+
+
 def during(period: Period | None, us: str = "occurred_us") -> str:
     """Write the condition that the moment `us` lies in `period`."""
     return f"{us} >= {period.start_us} and {us} < {period.end_us}" if period else "1 = 1"

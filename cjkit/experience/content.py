@@ -11,8 +11,8 @@ from matplotlib.axes import Axes
 from cjkit.checks import CjkitError
 from cjkit.engine import Table, text
 from cjkit.events import Period
-from cjkit.experience.asking import place
-from cjkit.labels import Language, display_name, format_number, format_percent, label
+from cjkit.experience.asking import flagged, place
+from cjkit.labels import Language, display_name, format_number, format_percent, format_sizes, label
 from cjkit.plots.rates import draw_rates
 from cjkit.statistics import (
     benjamini_hochberg,
@@ -60,7 +60,7 @@ class Content:
 
     def finding(self, language: Language) -> str:
         """Say which piece attracts most, and how many do so more than is usual."""
-        found = self.table[self.table["is_attractive"].fillna(False).astype(bool)]
+        found = flagged(self.table, "is_attractive")
         if found.empty:
             return label("no_content", language)
         row = found.iloc[0]
@@ -87,7 +87,7 @@ class Content:
             rows["difference"].tolist(),
             rows["difference_low"].tolist(),
             rows["difference_high"].tolist(),
-            [f"n = {format_number(n, language)}" for n in rows["impressions"]],
+            format_sizes(rows["impressions"], language),
             zero=True,
             ax=ax,
         )

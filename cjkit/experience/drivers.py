@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from cjkit.checks import CjkitError, one_of
 from cjkit.engine import Table, text
 from cjkit.events import METRICS, Period, emotion_sql
-from cjkit.experience.asking import during
+from cjkit.experience.asking import during, flagged
 from cjkit.labels import Language, display_name, format_number, format_signed, label
 from cjkit.plots.quadrants import draw_quadrants
 from cjkit.statistics import benjamini_hochberg, correlation_interval, mean_interval
@@ -56,8 +56,8 @@ class Drivers:
     @property
     def first_to_mend(self) -> pd.Series[Any] | None:
         """The most important driver that performs below the mean of all touchpoints, if any."""
-        is_driver = self.table["is_driver"].fillna(False).astype(bool)
-        found = self.table[is_driver & (self.table["performance"] < self._middle)]
+        drivers = flagged(self.table, "is_driver")
+        found = drivers[drivers["performance"] < self._middle]
         return None if found.empty else found.iloc[0]
 
     @property
@@ -66,7 +66,7 @@ class Drivers:
 
     def finding(self, language: Language) -> str:
         """Say which touchpoint to mend first."""
-        drivers = self.table[self.table["is_driver"].fillna(False).astype(bool)]
+        drivers = flagged(self.table, "is_driver")
         if drivers.empty:
             return label("no_driver", language)
         row = self.first_to_mend

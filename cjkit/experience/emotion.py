@@ -28,6 +28,7 @@ from cjkit.labels import (
     display_name,
     format_number,
     format_signed,
+    format_sizes,
     label,
 )
 from cjkit.plots.rates import draw_rates
@@ -106,7 +107,7 @@ class Emotion:
             rows["emotion"].tolist(),
             rows["emotion_low"].tolist(),
             rows["emotion_high"].tolist(),
-            [f"n = {format_number(n, language)}" for n in rows["answers"]],
+            format_sizes(rows["answers"], language),
             zero=True,
             ax=ax,
         )

@@ -17,6 +17,7 @@ from cjkit.events import PURCHASE, Period
 from cjkit.experience.asking import (
     divide,
     during,
+    flagged,
     groups_add_up,
     last_us,
     name_groups,
@@ -29,7 +30,7 @@ from cjkit.experience.experiences import (
     levels_sql,
     lived_sql,
 )
-from cjkit.labels import Language, display_name, format_number, format_percent, label
+from cjkit.labels import Language, display_name, format_number, format_percent, format_sizes, label
 from cjkit.plots.rates import draw_rates
 from cjkit.privacy import Equation, Relation, Rest
 from cjkit.statistics import adjusted_difference, benjamini_hochberg
@@ -102,7 +103,7 @@ class Moments:
     @property
     def found(self) -> pd.DataFrame:
         """The rows that are moments of truth, the strongest first."""
-        return self.table[self.table["is_moment"].fillna(False).astype(bool)]
+        return flagged(self.table, "is_moment")
 
     def finding(self, language: Language) -> str:
         """Say the strongest moment of truth."""
@@ -133,7 +134,7 @@ class Moments:
             rows["rate_gap"].tolist(),
             rows["rate_gap_low"].tolist(),
             rows["rate_gap_high"].tolist(),
-            [f"n = {format_number(n, language)}" for n in rows["people"]],
+            format_sizes(rows["people"], language),
             zero=True,
             ax=ax,
         )

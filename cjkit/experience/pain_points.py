@@ -17,12 +17,13 @@ from cjkit.experience.asking import (
     check_stages,
     divide,
     during,
+    flagged,
     last_us,
     name_groups,
     refuse_split,
 )
 from cjkit.experience.symptoms import drop_offs_sql, low_scores_sql, matters_sql
-from cjkit.labels import Language, display_name, format_number, format_percent, label
+from cjkit.labels import Language, display_name, format_number, format_percent, format_sizes, label
 from cjkit.plots.rates import draw_rates
 from cjkit.privacy import Relation, Rest, Totals
 from cjkit.statistics import (
@@ -108,7 +109,7 @@ class PainPoints:
     @property
     def found(self) -> pd.DataFrame:
         """The rows that are pain points, worst first."""
-        return self.table[self.table["is_pain_point"].fillna(False).astype(bool)]
+        return flagged(self.table, "is_pain_point")
 
     def finding(self, language: Language) -> str:
         """Say the worst pain point."""
@@ -143,7 +144,7 @@ class PainPoints:
             rows["excess_rate"].tolist(),
             rows["excess_rate_low"].tolist(),
             rows["excess_rate_high"].tolist(),
-            [f"n = {format_number(n, language)}" for n in rows["people"]],
+            format_sizes(rows["people"], language),
             zero=True,
             ax=ax,
         )

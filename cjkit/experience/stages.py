@@ -30,6 +30,7 @@ from cjkit.labels import (
     format_duration,
     format_number,
     format_percent,
+    format_sizes,
     label,
 )
 from cjkit.plots.rates import draw_rates
@@ -108,7 +109,7 @@ class Stages:
             rows["progress_rate"].tolist(),
             rows["progress_rate_low"].tolist(),
             rows["progress_rate_high"].tolist(),
-            [f"n = {format_number(n, language)}" for n in rows["known_customers"]],
+            format_sizes(rows["known_customers"], language),
             ax=ax,
         )
         within = format_duration(self.within // pd.Timedelta("1us"), language)

@@ -13,7 +13,15 @@ from matplotlib.axes import Axes
 from cjkit.checks import CjkitError
 from cjkit.engine import Table, column, text
 from cjkit.events import emotion_sql
-from cjkit.labels import MISSING, Language, display_name, format_number, format_percent, label
+from cjkit.labels import (
+    MISSING,
+    Language,
+    display_name,
+    format_number,
+    format_percent,
+    format_sizes,
+    label,
+)
 from cjkit.plots.rates import draw_rates
 from cjkit.privacy import Relation, Rest
 from cjkit.statistics import one_thread, wilson_interval
@@ -103,7 +111,7 @@ class TextEmotion:
             rows["accuracy"].tolist(),
             rows["accuracy_low"].tolist(),
             rows["accuracy_high"].tolist(),
-            [f"n = {format_number(n, language)}" for n in rows["scored"]],
+            format_sizes(rows["scored"], language),
             ax=ax,
         )
         ax.set_xlim(0, 1)

@@ -16,7 +16,15 @@ from cjkit.engine import Table, text
 from cjkit.events import Period, emotion_sql
 from cjkit.experience.asking import during
 from cjkit.experience.emotion import stage_sql
-from cjkit.labels import MISSING, Language, display_name, format_number, format_percent, label
+from cjkit.labels import (
+    MISSING,
+    Language,
+    display_name,
+    format_number,
+    format_percent,
+    format_sizes,
+    label,
+)
 from cjkit.plots.rates import draw_rates
 from cjkit.statistics import mean_interval, one_thread, wilson_interval
 
@@ -105,7 +113,7 @@ class Themes:
             rows["share"].tolist(),
             rows["share_low"].tolist(),
             rows["share_high"].tolist(),
-            [f"n = {format_number(n, language)}" for n in rows["answers"]],
+            format_sizes(rows["answers"], language),
             ax=ax,
         )
         ax.set_title(label("themes_title", language))

@@ -23,7 +23,7 @@ from cjkit.experience.asking import (
     refuse_split,
     stage_number,
 )
-from cjkit.labels import Language, display_name, format_number, format_percent, label
+from cjkit.labels import Language, display_name, format_number, format_percent, format_sizes, label
 from cjkit.plots.rates import draw_rates
 from cjkit.privacy import Relation, Rest
 from cjkit.statistics import wilson_interval
@@ -93,7 +93,7 @@ class Touchpoints:
             rows["share"].tolist(),
             rows["share_low"].tolist(),
             rows["share_high"].tolist(),
-            [f"n = {format_number(n, language)}" for n in rows["customers"]],
+            format_sizes(rows["customers"], language),
             ax=ax,
         )
         ax.set_title(label("touchpoints_title", language))

@@ -15,7 +15,15 @@ from cjkit.events import Period
 from cjkit.funnel.arrivals import arrivals_sql
 from cjkit.funnel.result import rows_of, write_length
 from cjkit.funnel.rules import FunnelOptions, FunnelRules, read_rules
-from cjkit.labels import OTHER, Language, display_name, format_number, format_percent, label
+from cjkit.labels import (
+    OTHER,
+    Language,
+    display_name,
+    format_number,
+    format_percent,
+    format_sizes,
+    label,
+)
 from cjkit.plots.ranking import draw_ranking
 from cjkit.plots.rates import draw_rates
 from cjkit.privacy import Relation, Rest, Totals
@@ -251,7 +259,7 @@ class ExitPlaces:
             [row["exit_rate"] for row in rows],
             [row["exit_rate_low"] for row in rows],
             [row["exit_rate_high"] for row in rows],
-            [f"n = {format_number(row['sessions'], language)}" for row in rows],
+            format_sizes([row["sessions"] for row in rows], language),
             ax=ax,
         )
         ax.set_xlabel(label("exit_rate", language))

@@ -23,6 +23,7 @@ from cjkit.labels import (
     format_duration,
     format_number,
     format_percent,
+    format_sizes,
     in_unit,
     label,
 )
@@ -178,7 +179,7 @@ class Funnel:
             self.ends["overall_rate"].tolist(),
             self.ends["overall_rate_low"].tolist(),
             self.ends["overall_rate_high"].tolist(),
-            [f"n = {format_number(n, language)}" for n in entered],
+            format_sizes(entered, language),
             ax=ax,
         )
         ax.set_xlabel(label("overall_rate", language))

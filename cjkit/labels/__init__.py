@@ -148,6 +148,17 @@ def format_number(value: float | None, language: Language, *, digits: int = 0) -
     )
 
 
+def format_sizes(counts: Iterable[float], language: Language) -> list[str]:
+    """Write of how many each of several figures is, as it stands beside them.
+
+    Examples
+    --------
+    >>> format_sizes([1200, 3], "en")
+    ['n = 1,200', 'n = 3']
+    """
+    return [f"{label('n', language)} = {format_number(count, language)}" for count in counts]
+
+
 def format_signed(value: float | None, language: Language, *, digits: int = 2) -> str:
     """Write a number with its sign, as differences and feelings are; a missing one as a dash.
 

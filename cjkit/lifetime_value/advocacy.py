@@ -11,7 +11,15 @@ from matplotlib.axes import Axes
 
 from cjkit.engine import Table, text
 from cjkit.events import split_by
-from cjkit.labels import Language, display_name, format_number, format_percent, format_signed, label
+from cjkit.labels import (
+    Language,
+    display_name,
+    format_number,
+    format_percent,
+    format_signed,
+    format_sizes,
+    label,
+)
 from cjkit.plots.rates import draw_rates
 from cjkit.privacy import Relation, Rest, Totals
 from cjkit.statistics import Floats, wilson_interval
@@ -103,7 +111,7 @@ class Advocacy:
             rows["nps"].tolist(),
             rows["nps_low"].tolist(),
             rows["nps_high"].tolist(),
-            [f"{label('n', language)}={format_number(n, language)}" for n in rows["answers"]],
+            format_sizes(rows["answers"], language),
             zero=True,
             write=lambda score: format_number(score, language),
             ax=ax,

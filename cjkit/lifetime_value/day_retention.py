@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 
 from cjkit.checks import CjkitError, one_of
 from cjkit.engine import Table
-from cjkit.labels import Language, format_number, format_percent, label
+from cjkit.labels import Language, format_number, format_percent, format_sizes, label
 from cjkit.lifetime_value.clock import active_days_sql
 from cjkit.lifetime_value.cohorts import PERIODS, cohort_name
 from cjkit.lifetime_value.histories import end_of
@@ -111,9 +111,7 @@ class DayRetention:
                 label("days_from_to", language, start=start, end=end)
                 for start, end in zip(rows["from_day"], rows["to_day"], strict=True)
             ]
-            counts = [
-                f"{label('n', language)}={format_number(n, language)}" for n in rows["customers"]
-            ]
+            counts = format_sizes(rows["customers"], language)
             ax = draw_rates(names, rate.tolist(), low.tolist(), high.tolist(), counts, ax=ax)
             ax.set(xlim=(0, None))
             return ax

@@ -12,7 +12,14 @@ from matplotlib.axes import Axes
 from cjkit.checks import CjkitError
 from cjkit.engine import Table
 from cjkit.events import split_by
-from cjkit.labels import Language, display_name, format_money, format_number, format_percent, label
+from cjkit.labels import (
+    Language,
+    display_name,
+    format_money,
+    format_percent,
+    format_sizes,
+    label,
+)
 from cjkit.lifetime_value.histories import Obstacle
 from cjkit.lifetime_value.simulation import simulate_totals
 from cjkit.lifetime_value.value import MONTH, Value
@@ -91,13 +98,12 @@ class GroupValue:
     def plot(self, *, ax: Axes | None = None, language: Language = "en") -> Axes:
         """Draw the value of a customer of each group with its interval."""
         rows = self.table
-        counts = [format_number(n, language) for n in rows["customers"]]
         ax = draw_rates(
             [display_name(name, _kind(self.by), language) for name in rows["group"]],
             rows["value_per_customer"].tolist(),
             rows["value_per_customer_low"].tolist(),
             rows["value_per_customer_high"].tolist(),
-            [f"{label('n', language)}={n}" for n in counts],
+            format_sizes(rows["customers"], language),
             write=lambda money: format_money(money, language, digits=0),
             ax=ax,
         )

@@ -15,6 +15,7 @@ from cjkit.labels import (
     Language,
     format_number,
     format_percent,
+    format_sizes,
     label,
 )
 from cjkit.lifetime_value.cohorts import cohort_name, read_cells
@@ -172,9 +173,10 @@ class Retention:
         wide = ended.pivot(index="cohort", columns="period_no", values="repeat_rate")
         sizes = self.table.drop_duplicates("cohort").set_index("cohort")["customers"]
         names = [
-            f"{cohort_name(start, self.period, language)}  "
-            f"({label('n', language)}={format_number(sizes[start], language)})"
-            for start in wide.index
+            f"{cohort_name(start, self.period, language)}  ({size})"
+            for start, size in zip(
+                wide.index, format_sizes(sizes[wide.index], language), strict=True
+            )
         ]
         ax = draw_heat(
             wide.to_numpy(float),

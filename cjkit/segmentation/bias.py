@@ -10,7 +10,15 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from cjkit.engine import Table, column, text
-from cjkit.labels import Language, display_name, format_number, format_percent, format_signed, label
+from cjkit.labels import (
+    Language,
+    display_name,
+    format_number,
+    format_percent,
+    format_signed,
+    format_sizes,
+    label,
+)
 from cjkit.plots.rates import draw_rates
 from cjkit.privacy import Relation, Totals
 from cjkit.segmentation.definition import learn_axes, scale
@@ -91,7 +99,7 @@ class MissingPeople:
             rows["share_change"].tolist(),
             rows["share_change_low"].tolist(),
             rows["share_change_high"].tolist(),
-            [f"n = {format_number(n, language)}" for n in rows["people"]],
+            format_sizes(rows["people"], language),
             zero=True,
             ax=ax,
         )
