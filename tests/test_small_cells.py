@@ -88,8 +88,8 @@ def small_counts(table):
             continue
         numbers = pd.to_numeric(table[name]).to_numpy(float, na_value=np.nan)
         known = numbers[~np.isnan(numbers)]
-        if name.endswith(("_rate", "_share")) and known.max(initial=0) <= 1:
-            continue  # a rate, even where all of them are 1
+        if re.search(r"_(rate|share)(_low|_high)?$", name) and known.max(initial=0) <= 1:
+            continue  # a rate or its limit, even where all of them are 1
         if not pd.api.types.is_bool_dtype(table[name]) and (known % 1 == 0).all():
             found += [
                 (name, row, value) for row, value in enumerate(numbers) if 0 < value < SMALLEST
