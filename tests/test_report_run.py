@@ -441,13 +441,18 @@ def test_an_interrupted_run_leaves_no_child_and_no_half_report(tmp_path, number)
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)},
         stderr=subprocess.PIPE,
         text=True,
+        # Tests that were started in the background ignore Ctrl-C, and so would their children.
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),
     )
     for _ in range(600):
         if run.poll() is not None or (pid.exists() and pid.read_text()):
             break
         time.sleep(0.1)
     run.send_signal(number)
-    _, told = run.communicate(timeout=30)
+    try:
+        _, told = run.communicate(timeout=30)
+    finally:
+        run.kill()
     assert run.returncode == 128 + number
     assert "interrupted; nothing half-made was left" in told
     assert "Traceback" not in told

@@ -29,6 +29,7 @@ NOT_PEOPLE = {
         "groups",
         "type",
         "p_value",
+        "performance_high",
     ),
     *("step_number", "step", "period_no", "decile", "repeats", "days_since_last", "record_no"),
     *("recency_score", "frequency_score", "shift_hours", "in_scope", "failing", "previous"),
