@@ -7,8 +7,6 @@ BIN := .venv/bin
 SAMPLE := data/sample
 CUSTOMERS ?= 20000
 JOBS ?= 2
-# Tests wait for kernels, browsers and servers: one more than there are cores at work.
-TESTERS ?= 3
 # The part of JupyterLab that asks the network for news and updates.
 NEWS := @jupyterlab/apputils-extension:announcements
 export CJKIT_REAL_DATA ?= $(abspath ../shared/data)
@@ -59,11 +57,11 @@ lint: .venv/ready
 		cjkit/workshop/chapters/*.ipynb
 
 check: lint  ## Lint, types, floors and the fast tests: the inner loop
-	@$(BIN)/python -m pytest -q -m "not slow and not long" -n $(TESTERS)
+	@$(BIN)/python -m pytest -q -m "not slow and not long" -n $(JOBS)
 
 test: lint  ## Everything: lint, types, floors, tests, doctests, notebooks by nbval
 	@echo "test: tests, doctests and notebooks"
-	@$(BIN)/python -m pytest -m "not long" -n $(TESTERS)
+	@$(BIN)/python -m pytest -m "not long" -n $(JOBS)
 
 test-long: $(SAMPLE)/exports/.complete  ## The full counts of long tests, and figures in benchmarks/results
 	@$(BIN)/python -m pytest -m long

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -106,12 +105,3 @@ def shown_results(company: Company) -> dict[str, list[tuple[Any, bool]]]:
     """Return what the notebooks of the company's report show, by notebook."""
     pages = sorted(company.report.glob("en/[0-9]*.html"))
     return {page.stem: run_notebook(page.stem, company.project)[1] for page in pages}
-
-
-def user_folder(factory: pytest.TempPathFactory, name: str) -> Path:
-    """Return a folder as a user has it: the notebooks, and the small company as the sample."""
-    folder = factory.mktemp(name)
-    shutil.copytree(ROOT / "notebooks", folder / "notebooks")
-    (folder / "data").mkdir()
-    (folder / "data" / "sample").symlink_to(shared_company(factory).folder)
-    return folder

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from small_company import ROOT, user_folder
+from small_company import ROOT, shared_company
 
 CHROMIUM = Path("/usr/bin/chromium")
 OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
@@ -45,7 +46,10 @@ def lab(tmp_path_factory):
     """A tab of JupyterLab over the notebooks and the small company, and all that it asked for."""
     from playwright.sync_api import sync_playwright
 
-    folder = user_folder(tmp_path_factory, "lab")
+    folder = tmp_path_factory.mktemp("lab")
+    shutil.copytree(ROOT / "notebooks", folder / "notebooks")
+    (folder / "data").mkdir()
+    (folder / "data" / "sample").symlink_to(shared_company(tmp_path_factory).folder)
     own = {name: str(folder / name.lower()) for name in ("JUPYTER_CONFIG_DIR", "IPYTHONDIR")}
     own |= {"JUPYTER_RUNTIME_DIR": str(folder / "runtime"), "JUPYTER_DATA_DIR": str(folder / "own")}
     (folder / "jupyter_config_dir" / "labconfig").mkdir(parents=True)

@@ -187,9 +187,9 @@ def test_the_backtest_agrees_with_one_customer_at_a_time(shop):
         assert row.actual_buyers == (own["later"] > 0).sum()
         assert row.actual_purchases == pytest.approx(expected.loc[row.segment, "later"])
         assert row.predicted_purchases == pytest.approx(expected.loc[row.segment, "predicted"])
-    assert "（不明）" in by_segment.finding("ja")
+    assert "セグメントなし" in by_segment.finding("ja")
     ticks = [tick.get_text() for tick in by_segment.plot(language="en").get_yticklabels()]
-    assert set(ticks) == {"often", "Loyal customers", "(missing)"}
+    assert set(ticks) == {"often", "Loyal customers", "Without a segment"}
 
 
 def test_the_default_split_is_the_middle_at_most_a_year_before_the_end(shop):

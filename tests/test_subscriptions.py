@@ -28,7 +28,7 @@ missing = "allow"
 [privacy]
 pseudonyms = "plain"
 [report]
-notebooks = ["04_lifetime_value"]
+notebooks = ["02_segmentation", "04_lifetime_value"]
 [value]
 margin = 0.6
 contractual = { start = "subscribe", end = "cancel", period = "30D" }

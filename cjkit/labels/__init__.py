@@ -114,10 +114,11 @@ def display_name(value: object, kind: str, language: Language) -> str:
     >>> display_name("purchase", "stage", "ja"), display_name("pt", "text_language", "ja")
     ('購入', 'ポルトガル語')
     """
-    if value is None or value is pd.NA or value != value:
-        return label("missing_value", language)
-    if value in (MISSING, OTHER):
-        return label({MISSING: "missing_value", OTHER: "other_values"}[str(value)], language)
+    is_missing = value is None or value is pd.NA or value != value
+    if is_missing or value in (MISSING, OTHER):
+        term = "missing_value" if is_missing or value == MISSING else "other_values"
+        own = f"{kind}.{term}"
+        return label(own if own in terms() else term, language)
     named = _reader.names.get(kind, {}).get(str(value), {})
     if kind == "text_language" and not named:
         return str(Locale(language).languages.get(str(value), value))
