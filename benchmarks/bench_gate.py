@@ -21,7 +21,8 @@ from cjkit.sources import Landed, Ledger
 
 MEMORY = "3GB"
 SOURCE = """
-order = { strength = "link" }
+[identity.order]
+strength = "link"
 [sources.web]
 files = ["*.parquet"]
 mapping = "sample/web"

@@ -133,13 +133,8 @@ def mean_interval(
     >>> print(f"{low:.3f} {high:.3f}")
     1.037 4.963
     """
-    s, ss, count = _counts(total), _counts(total_of_squares), _counts(n)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        mean = s / count
-        # Rounding may leave a tiny negative sum of squares where all values are equal.
-        variance = np.maximum(ss - s**2 / count, 0) / (count - 1)
-        half = scipy.stats.t.ppf(0.5 + confidence / 2, count - 1) * np.sqrt(variance / count)
-    half = np.where(count > 1, half, np.nan)
+    mean, error, freedom = _mean(total, total_of_squares, n)
+    half = scipy.stats.t.ppf(0.5 + confidence / 2, freedom) * np.sqrt(error)
     return mean - half, mean + half
 
 
@@ -167,16 +162,12 @@ def mean_difference_interval(
     >>> print(f"{low:.3f} {high:.3f}")
     -2.245 2.245
     """
-    sums = ((total, total_of_squares, n), (other_total, other_total_of_squares, other_n))
-    (s1, q1, n1), (s2, q2, n2) = (tuple(map(_counts, side)) for side in sums)
+    mean1, error1, freedom1 = _mean(total, total_of_squares, n)
+    mean2, error2, freedom2 = _mean(other_total, other_total_of_squares, other_n)
+    error, difference = error1 + error2, mean1 - mean2
     with np.errstate(divide="ignore", invalid="ignore"):
-        # Rounding may leave a tiny negative sum of squares where all values are equal.
-        error1 = np.maximum(q1 - s1**2 / n1, 0) / (n1 - 1) / n1
-        error2 = np.maximum(q2 - s2**2 / n2, 0) / (n2 - 1) / n2
-        error = error1 + error2
-        freedom = error**2 / (error1**2 / (n1 - 1) + error2**2 / (n2 - 1))
-        half = scipy.stats.t.ppf(0.5 + confidence / 2, freedom) * np.sqrt(error)
-        difference = s1 / n1 - s2 / n2
+        freedom = error**2 / (error1**2 / freedom1 + error2**2 / freedom2)
+    half = scipy.stats.t.ppf(0.5 + confidence / 2, freedom) * np.sqrt(error)
     return difference - half, difference + half
 
 
@@ -344,6 +335,18 @@ def benjamini_hochberg(p_values: ArrayLike) -> Floats:
     if known.any():
         adjusted[known] = scipy.stats.false_discovery_control(p[known], method="bh")
     return adjusted
+
+
+def _mean(
+    total: ArrayLike, total_of_squares: ArrayLike, n: ArrayLike
+) -> tuple[Floats, Floats, Floats]:
+    """Return a mean, its squared standard error, and the degrees of freedom of that."""
+    s, ss, count = _counts(total), _counts(total_of_squares), _counts(n)
+    freedom = np.where(count > 1, count - 1, np.nan)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        # Rounding may leave a tiny negative sum of squares where all values are equal.
+        error = np.maximum(ss - s**2 / count, 0) / freedom / count
+        return s / count, error, freedom
 
 
 def _counts(values: ArrayLike) -> Floats:

@@ -60,7 +60,7 @@ def lab(tmp_path_factory):
             *("--expose-app-in-browser", "--ServerApp.port=0", "--IdentityProvider.token="),
             f"--ServerApp.root_dir={folder}",
         ],
-        env={**os.environ, **own, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        env={**os.environ, **own, "PYTHONPATH": str(ROOT)},
         cwd=folder,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

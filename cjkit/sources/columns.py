@@ -44,7 +44,7 @@ class Reading:
         What it gave.
     structured : str or None
         A query that gives the columns, not the text, for far less; see `structures.structured`.
-    only : callable or None
+    sql_of : callable or None
         Writes `sql` for those records alone whose numbers a query gives, in order.
     repair : callable or None
         What to do when the engine refuses `sql`: it returns a reading that tells bad records from
@@ -60,7 +60,7 @@ class Reading:
     names: str | None = None
     keys: tuple[str, ...] = ()
     structured: str | None = None
-    only: Callable[[str], str] | None = None
+    sql_of: Callable[[str], str] | None = None
     repair: Callable[[], Reading] | None = None
 
 

@@ -212,13 +212,13 @@ def _open_ndjson(path: Path, rule: FileRule, wanted: Sequence[str]) -> Reading:
     read = f"read_ndjson_objects({text(str(path))}, ignore_errors = true)"
     rows = f"select json from {read}"
 
-    def only(numbers: str) -> str:
+    def sql_of(numbers: str) -> str:
         numbered = f"select json, row_number() over () as record_no from {read}"
         some = f"select json from ({numbered}) as numbered where record_no in ({numbers})"
         return _json_reading(some, rule, wanted).sql
 
     reading = _json_reading(rows, rule, wanted)
-    return replace(reading, structured=structured(path, rule, wanted), only=only)
+    return replace(reading, structured=structured(path, rule, wanted), sql_of=sql_of)
 
 
 def _open_json(

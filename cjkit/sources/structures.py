@@ -6,7 +6,7 @@ such structure, and some records do not fit it: both are read from the text of t
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +69,8 @@ def structured(path: Path, rule: FileRule, wanted: Collection[str]) -> str | Non
         return without_nulls(label, ("", *rule.nulls))
 
     fields = {
-        f"f{number}": _first(map(taken, rule.called(name))) for number, name in enumerate(wanted, 1)
+        f"f{number}": f"coalesce({', '.join(map(taken, rule.called(name)))})"
+        for number, name in enumerate(wanted, 1)
     }
     # A record that does not fit is missing as a whole, and a list that is none by itself.
     any_column = " or ".join(f"{_place((name,))} is not null" for name in columns)
@@ -98,7 +99,7 @@ def _columns(paths: Collection[Parts]) -> dict[str, str]:
             inner = inner.setdefault(_ELEMENT if part.isdigit() else part, {})
     if not tree or _ELEMENT in tree:
         raise _NoStructureError
-    _type(tree)
+    _type(tree)  # refuses names that differ by case alone
     return {name: _type(inner) for name, inner in tree.items()}
 
 
@@ -117,11 +118,6 @@ def _place(parts: Parts) -> str:
     """Write where a part of a record is, once the engine has made columns of it."""
     inner = (f"[{int(part) + 1}]" if part.isdigit() else f".{column(part)}" for part in parts)
     return _RECORD + "".join(inner)
-
-
-def _first(values: Iterable[str]) -> str:
-    given = tuple(values)
-    return given[0] if len(given) == 1 else f"coalesce({', '.join(given)})"
 
 
 def _named(columns: Mapping[str, str]) -> str:
@@ -156,9 +152,9 @@ def keep_structured(engine: DuckDB, name: str, reading: Reading, hashed: str) ->
         where not is_told and record_hash is not null order by record_no""",
     )
     engine.run(f"alter table {own} drop column is_told")
-    if reading.only is not None and engine.table(again).count():
+    if reading.sql_of is not None and engine.table(again).count():
         numbers = f"select record_no from {column(again)}"
-        engine.materialize(f"{name} told", reading.only(numbers))
+        engine.materialize(f"{name} told", reading.sql_of(numbers))
         engine.run(f"delete from {own} where record_no in ({numbers})")
         engine.run(
             f"""insert into {own} by name
