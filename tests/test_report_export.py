@@ -1,6 +1,10 @@
+import base64
 import datetime
+import io
+import re
 
 import pytest
+from fontTools.ttLib import TTFont
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from cjkit.report.export import Edition, read_chapter, read_heading, write_page
@@ -30,6 +34,15 @@ def test_a_control_is_replaced_by_a_note_and_scripts_are_dropped():
     assert "This control works in JupyterLab" in html
     assert "steal()" not in html
     assert html.count("<script") == 1
+
+
+@pytest.mark.parametrize(("language", "said"), [("en", "Image"), ("ja", "画像")])
+def test_an_image_of_a_company_is_named_also_to_who_cannot_see_it(language, said):
+    plain, named = new_output("display_data", {"image/png": "aa"}), cell()
+    named.outputs = [new_output("display_data", {"image/jpeg": "bb"})]
+    named.metadata["alt"] = "Our shop"
+    html = make_page([cell(plain), named], language)
+    assert re.findall(r'<img [^>]*alt="(.*?)"', html.replace("\n", " ")) == [said, "Our shop"]
 
 
 def test_warnings_are_dropped_and_printed_lines_stay():
@@ -93,3 +106,10 @@ def test_key_points_have_room_at_the_head_of_a_page_and_stand_in_their_order():
     html = make_page([*map(said, range(7)), said(7, key_point=True), said(8)])
     assert [number for number in range(9) if f"Finding {number}." in html] == [0, 1, 2, 3, 7]
     assert html.index("Finding 3.") < html.index("Finding 7.")
+
+
+def test_characters_written_as_numbers_are_in_the_font_and_in_the_list_of_contents():
+    html = make_page([new_markdown_cell("# 茶\n"), new_markdown_cell("## 布\n\n&#32110;")], "ja")
+    assert '<a class="h2" href="#s1">布</a>' in html
+    font = base64.b64decode(re.search(r"base64,(.*?)\)", html)[1])
+    assert {ord("布"), 32110} <= TTFont(io.BytesIO(font)).getBestCmap().keys()

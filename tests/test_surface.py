@@ -53,7 +53,7 @@ def test_importing_loads_no_library_that_few_questions_need():
         "sklearn",
         "seaborn",
         "scipy.stats",
-        "great_tables",
+        "pandas.io.formats.style",
         "nbconvert",
         "papermill",
         "splink",

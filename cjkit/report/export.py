@@ -17,12 +17,13 @@ from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass
 from functools import cache
-from html import escape
+from html import escape, unescape
 from importlib import metadata, resources
 from pathlib import Path
 from typing import Any
 
 import nbconvert
+from nbconvert.filters import Highlight2HTML
 from nbformat import NotebookNode
 from pygments.formatters import HtmlFormatter
 
@@ -36,7 +37,16 @@ BRIEF_FINDINGS = 5
 WIDGET = "application/vnd.jupyter.widget-view+json"
 PAGE_WORDS = (
     *("skip", "code", "print", "print_summary", "contents", "overview", "in_brief", "parameters"),
-    *("other_pages", "key_figures", "reports", "cannot", "past_runs", "this_run", "about_run"),
+    *(
+        "image",
+        "other_pages",
+        "key_figures",
+        "reports",
+        "cannot",
+        "past_runs",
+        "this_run",
+        "about_run",
+    ),
 )
 
 Words = Mapping[Language, str]
@@ -197,10 +207,11 @@ def write_page(chapter: Chapter, edition: Edition, language: Language) -> str:
         "before": _link(edition, place - 1, language),
         "after": _link(edition, place + 1, language),
     }
-    exporter = nbconvert.HTMLExporter(  # type: ignore[no-untyped-call]
-        template_name="cjkit", extra_template_basedirs=[str(TEMPLATES)], embed_images=False
+    # Without the last step of HTMLExporter, which reads the page once more to name its images and
+    # takes longer than all the rest: here the template names them.
+    html, _ = nbconvert.TemplateExporter.from_notebook_node(
+        _exporter(), notebook, resources={"cjkit": page}
     )
-    html, _ = exporter.from_notebook_node(notebook, resources={"cjkit": page})
     return finish(html, language)
 
 
@@ -284,6 +295,16 @@ def finish(html: str, language: Language) -> str:
     html, contents = _number_headings(html)
     html = html.replace("<!--contents-->", contents)
     return html.replace("/*fonts*/", page_fonts(html, language), 1)
+
+
+@cache
+def _exporter() -> nbconvert.HTMLExporter:
+    return nbconvert.HTMLExporter(  # type: ignore[no-untyped-call]
+        template_name="cjkit",
+        extra_template_basedirs=[str(TEMPLATES)],
+        embed_images=False,
+        filters={"highlight_code": Highlight2HTML(pygments_lexer="ipython3")},  # type: ignore[no-untyped-call]
+    )
 
 
 def _one_language(chapter: Chapter, language: Language) -> tuple[NotebookNode, str]:
@@ -379,6 +400,8 @@ def _number_headings(html: str) -> tuple[str, str]:
         items.append(f'<li><a class="h{level}" href="#s{len(items) + 1}">{plain}</a></li>')
         return f'<h{level} id="s{len(items)}">{words}</h{level}>'
 
+    # nbconvert writes what is not ASCII in headings as numbers.
+    html = re.sub(r"&#\d{3,};", lambda written: unescape(written[0]), html)
     html = re.sub(r'<h([23]) id="[^"]*">(.*?)</h\1>', number, html, flags=re.DOTALL)
     return html, f'<ul class="contents">{"".join(items)}</ul>' if items else ""
 

@@ -10,6 +10,7 @@ import base64
 import io
 from collections.abc import Iterable
 from functools import cache
+from html import unescape
 
 from fontTools import subset
 from fontTools.ttLib import TTFont
@@ -23,7 +24,7 @@ def page_fonts(html: str, language: Language) -> str:
 
     The language's own font comes first; the other one is added for characters that it lacks.
     """
-    wanted = {ord(character) for character in html if character >= " "}
+    wanted = {ord(character) for character in unescape(html) if character >= " "}
     faces = []
     for family in FONTS[language]:
         held = wanted & _glyphs(family)

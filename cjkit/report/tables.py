@@ -71,7 +71,7 @@ def write_table(
     table : DataFrame
     language : {'en', 'ja'}
     prefix : str
-        Starts the ids of the column heads, which must differ between the tables of a page.
+        In the id of the table, which must differ between the tables of a page.
     formats : mapping from column to format, optional
         One of 'rate', 'money', 'duration', 'date', 'month', 'number', 'precise' (three decimals),
         'p_value', 'text', or a kind of name ('event', 'touchpoint', ...), where the column's name
@@ -86,18 +86,17 @@ def write_table(
     str
         One `<table>` element.
     """
-    from great_tables import GT, html
+    from pandas.io.formats.style import Styler
 
     formats, heads = formats or {}, heads or {}
     shown = table.head(SHOWN_ROWS)
     bounds = {bound for name in table for bound in _interval(table, str(name))}
-    cells = pd.DataFrame(index=shown.index)
-    words: dict[str, Any] = {}
-    figures: list[str] = []
-    for place, name in enumerate(map(str, table.columns)):
+    cells: dict[str, list[str]] = {}
+    sides: dict[str, str] = {}
+    words: list[str] = []
+    for name in map(str, table.columns):
         if name in bounds:
             continue
-        key = f"{prefix}-{place}"
         kind = formats.get(name) or _kind(name, table[name])
         write = _writer(kind, table[name])
         written = [escape(write(value, language)) for value in shown[name]]
@@ -114,14 +113,13 @@ def write_table(
                 else cell
                 for cell, gone in zip(written, hidden[name], strict=False)
             ]
-        cells[key] = written
-        words[key] = html(_wide(heads.get(name) or _head(name, language)))
-        if kind in _FIGURES:
-            figures.append(key)
-    built = GT(cells).cols_label(words).fmt(fns=str)
-    built = built.cols_align("left").cols_align("right", columns=figures)
-    raw = built.as_raw_html()
-    return raw[raw.index("<table") : raw.rindex("</table>") + len("</table>")]
+        cells[name] = written
+        sides[name] = "cj-figure" if kind in _FIGURES else "cj-words"
+        words.append(_above(heads.get(name) or _head(name, language), sides[name]))
+    built = Styler(pd.DataFrame(cells), uuid=prefix, cell_ids=False)
+    built = built.format().hide(axis="index").relabel_index(words, axis="columns")
+    raw = built.set_td_classes(pd.DataFrame(sides, index=range(len(shown)))).to_html()
+    return raw[raw.index("<table") :]
 
 
 def _head(name: str, language: Language) -> str:
@@ -130,10 +128,10 @@ def _head(name: str, language: Language) -> str:
     return words if words != name else label(name.removesuffix("_us"), language)
 
 
-def _wide(words: str) -> str:
+def _above(words: str, side: str) -> str:
     """Write the words above a column, which get room where they are long and the figures short."""
     width = sum(2 if ord(letter) > 0x2E80 else 1 for letter in words)
-    return f'<span class="cj-long">{escape(words)}</span>' if width > 14 else escape(words)
+    return f'<span class="{side}{" cj-long" if width > 14 else ""}">{escape(words)}</span>'
 
 
 def _interval(table: pd.DataFrame, name: str) -> tuple[str, ...]:
