@@ -56,26 +56,20 @@ def write_pair(folder):
     return project
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """A folder as a user has it: the notebooks, and the pair as the sample."""
-    folder = tmp_path_factory.mktemp("nbval")
-    shutil.copytree(ROOT / "notebooks", folder / "notebooks")
-    write_pair(folder / "data" / "sample")
-    return folder
-
-
-@pytest.mark.parametrize("name", NOTEBOOKS)
-def test_no_cell_fails_in_a_kernel(folder, name):
+def test_no_cell_fails_in_a_kernel(tmp_path):
+    """In a folder as a user has it: the notebooks, and the pair as the sample."""
+    shutil.copytree(ROOT / "notebooks", tmp_path / "notebooks")
+    write_pair(tmp_path / "data" / "sample")
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", *NBVAL, f"{name}.ipynb"],
-        cwd=folder / "notebooks",
+        [sys.executable, "-m", "pytest", *NBVAL, *(f"{name}.ipynb" for name in NOTEBOOKS)],
+        cwd=tmp_path / "notebooks",
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stdout
+    assert all(f"{name}.ipynb" in done.stdout for name in NOTEBOOKS)
 
 
 def test_every_notebook_runs_on_two_people_and_shows_neither(tmp_path):

@@ -24,7 +24,7 @@ from cjkit.cleansing.erasing import finish_erasing, read_tombstones
 from cjkit.cleansing.freshness import count_days
 from cjkit.cleansing.history import remember_run
 from cjkit.cleansing.landing import Landing, open_landing
-from cjkit.cleansing.originals import UNREADABLE_SQL, keep_originals
+from cjkit.cleansing.originals import keep_originals
 from cjkit.cleansing.prepared import write_log
 from cjkit.cleansing.state import (
     fingerprint,
@@ -178,6 +178,7 @@ def cleanse(
     landing = open_landing(engine, project, landed)
     for table in CONTRACT:
         rows.find_row_faults(landing, table)
+    for table in landing.tables:
         rows.retract(landing, table)
         rows.find_repeated_rows(landing, table)
     found = identities.find_people(landing, landed, hide, vault)
@@ -225,8 +226,7 @@ def cleanse(
     for name, frame in tables.items():
         engine.add(f"gate {name}", frame)
         engine.copy(f'select * from "gate {name}"', folder / f"gate_{name}.parquet")
-    found_aside = f"{quality.quarantine_sql(landing.rules)} union all {UNREADABLE_SQL}"
-    engine.copy(found_aside, folder / "quarantine.parquet")
+    engine.copy(quality.quarantine_sql(landing), folder / "quarantine.parquet")
     engine.copy(quality.flagged_sql(landing.rules), folder / "flagged.parquet")
     if vault is not None:
         keep_originals(landing, landed, vault, corrections)

@@ -74,6 +74,12 @@ class Landing:
     columns: Mapping[str, frozenset[str]]
     rules: tuple[Rule, ...]
 
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """The tables that files made, in the contract's order; all others have no row."""
+        made = set(self.files["table"])
+        return tuple(table for table in CONTRACT if table in made)
+
 
 def open_landing(engine: DuckDB, project: Project, landed: Landed) -> Landing:
     """Read the ledgers of landed folders, and give each table of the contract a view of its rows.

@@ -20,8 +20,9 @@ from cjkit.sources import Landed
 UNREADABLE = "unreadable_record"
 """The rule under which the quarantine names records that could not be read: they made no row."""
 
-UNREADABLE_SQL = f"""select null as "table", source, file, record_no, null as row_rule,
-    {text(UNREADABLE)} as rule, 'quarantined' as outcome, null as columns
+UNREADABLE_SQL = f"""select cast(null as varchar) as "table", source, file, record_no,
+    cast(null as bigint) as row_rule, {text(UNREADABLE)} as rule, 'quarantined' as outcome,
+    cast(null as varchar) as columns
     from "unreadable records" """
 """The SQL of such records, with the columns of the quarantine."""
 

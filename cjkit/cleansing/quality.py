@@ -9,6 +9,7 @@ import pandas as pd
 
 from cjkit.checks import CjkitError
 from cjkit.cleansing.landing import Landing
+from cjkit.cleansing.originals import UNREADABLE_SQL
 from cjkit.cleansing.rules import IS_CLEAN, RULE, Rule, outcome_sql, rule_sql
 from cjkit.engine import text
 from cjkit.events import CONTRACT
@@ -51,7 +52,7 @@ def count_failures(landing: Landing) -> pd.DataFrame:
         that some row fails.
     """
     found = []
-    for table in CONTRACT:
+    for table in landing.tables:
         rules = [rule for rule in landing.rules if table in rule.tables]
         sums = ", ".join(
             f"count(*) filter (failed & {rule.bit} <> 0) as {rule.name}, "
@@ -105,7 +106,7 @@ def make_scorecard(landing: Landing) -> pd.DataFrame:
     """
     quality = landing.project.quality
     found = []
-    for table in CONTRACT:
+    for table in landing.tables:
         bits = {
             dimension: sum(
                 rule.bit
@@ -200,17 +201,20 @@ def count_withheld(landing: Landing) -> pd.DataFrame:
     )
 
 
-def quarantine_sql(rules: Sequence[Rule]) -> str:
+def quarantine_sql(landing: Landing) -> str:
     """Write the SQL of the quarantine: one row for each row set aside, without any of its values.
 
     Its columns: `table`, `source`, `file`, `record_no`, `row_rule`, `rule`, `outcome`, `columns`
     (where the fault is). Rows without consent are not in it.
     """
     named = " ".join(
-        f"when '{rule.name}' then '{','.join(rule.columns)}'" for rule in rules if rule.columns
+        f"when '{rule.name}' then '{','.join(rule.columns)}'"
+        for rule in landing.rules
+        if rule.columns
     )
     parts = []
-    for table, contract in CONTRACT.items():
+    for table in landing.tables:
+        contract = CONTRACT[table]
         lacking = (
             "concat_ws(',', "
             + ", ".join(
@@ -230,11 +234,11 @@ def quarantine_sql(rules: Sequence[Rule]) -> str:
                     else replace(case facts.rule {named} end, '{{time}}', '{contract.time or ""}')
                     end as columns
             from "landed {table}" as rows join (
-                select row_id, {rule_sql(rules)} as rule, {outcome_sql()} as outcome
+                select row_id, {rule_sql(landing.rules)} as rule, {outcome_sql()} as outcome
                 from "facts {table}" where not {IS_CLEAN}) as facts using (row_id)
             where facts.outcome not in ('withheld', 'erased')"""
         )
-    return " union all ".join(parts)
+    return " union all ".join([*parts, UNREADABLE_SQL])
 
 
 def flagged_sql(rules: Sequence[Rule]) -> str:
