@@ -53,7 +53,7 @@ lab: $(SAMPLE)/exports/.complete  ## Open the notebooks in JupyterLab
 
 lint: .venv/ready
 	@echo "lint: ruff"; $(BIN)/ruff check . && $(BIN)/ruff format --check --quiet .
-	@echo "lint: types"; $(BIN)/mypy
+	@echo "lint: types"; $(BIN)/mypy --num-workers $(JOBS)
 	@echo "lint: floors"; $(BIN)/lint-imports --no-cache
 	@echo "lint: notebooks without outputs"; $(BIN)/nbstripout --verify --keep-id notebooks/*.ipynb \
 		cjkit/workshop/chapters/*.ipynb
