@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from browser import LAUNCH, needs_chromium
 
 from cjkit.project import read_project
 from cjkit.report.run import run_report
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, needs_chromium]
 
-CHROMIUM = Path("/usr/bin/chromium")
 NOTEBOOKS = sorted(
     path.stem for path in (Path(__file__).parent.parent / "notebooks").glob("*.ipynb")
 )
@@ -144,12 +144,11 @@ def test_hostile_data_neither_break_a_page_nor_run(tmp_path, rng, people, langua
     for path in report.folder.glob("tables/*.csv"):
         for row in csv.reader(path.read_text("utf-8-sig").splitlines()):
             assert not [cell for cell in row if cell[:1] in ("=", "@", "+", "\t")], path
-    options = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
     pages = sorted(report.folder.glob("*/*.html"))
     assert len(pages) == len(languages) * (len(NOTEBOOKS) + 1)
     wrong = []
     with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=options)
+        browser = driver.chromium.launch(**LAUNCH)
         tab = browser.new_context(offline=True).new_page()
         tab.on("console", lambda message: wrong.append(message.text))
         tab.on("pageerror", lambda error: wrong.append(str(error)))

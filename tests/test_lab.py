@@ -11,18 +11,14 @@ import time
 from pathlib import Path
 
 import pytest
+from browser import LAUNCH, needs_chromium
 from small_company import ROOT, shared_company
 
-CHROMIUM = Path("/usr/bin/chromium")
-OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 MINUTE = 60_000
 NOTEBOOKS = sorted(path.stem for path in ROOT.glob("notebooks/*.ipynb"))
 NO_NEWS = '{"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": true}}'
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(not CHROMIUM.exists() and "CI" not in os.environ, reason="no Chromium here"),
-]
+pytestmark = [pytest.mark.slow, needs_chromium]
 
 READY = "() => window.jupyterapp && document.querySelector('.jp-LauncherCard, .jp-DirListing')"
 OPEN = """async path => {
@@ -67,7 +63,7 @@ def lab(tmp_path_factory):
     )
     try:
         with sync_playwright() as driver:
-            browser = driver.chromium.launch(executable_path=CHROMIUM, args=OPTIONS)
+            browser = driver.chromium.launch(**LAUNCH)
             context = browser.new_context(viewport={"width": 1400, "height": 1000})
             context.set_default_timeout(2 * MINUTE)
             tab = context.new_page()

@@ -7,7 +7,8 @@ import pytest
 from fontTools.ttLib import TTFont
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from cjkit.report.export import Edition, read_chapter, read_heading, write_page
+from cjkit.report.chapters import read_chapter, read_heading
+from cjkit.report.export import Edition, write_page
 
 BOTH = {"en": "Tea", "ja": "お茶"}
 

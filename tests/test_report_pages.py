@@ -1,21 +1,14 @@
 """The pages of the sample company in a browser: readable by all, on paper and on a phone."""
 
-import os
 import re
-from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from browser import LAUNCH, needs_chromium
 from playwright.sync_api import sync_playwright
 from small_company import shared_company
 
-CHROMIUM = Path("/usr/bin/chromium")
-OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(not CHROMIUM.exists() and "CI" not in os.environ, reason="no Chromium here"),
-]
+pytestmark = [pytest.mark.slow, needs_chromium]
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +22,7 @@ def pages(tmp_path_factory):
 @pytest.fixture(scope="module")
 def browser():
     with sync_playwright() as driver:
-        found = driver.chromium.launch(executable_path=CHROMIUM, args=OPTIONS)
+        found = driver.chromium.launch(**LAUNCH)
         yield found
         found.close()
 

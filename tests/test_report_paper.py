@@ -1,11 +1,11 @@
 import json
-import os
 import re
 from html import escape
 from pathlib import Path
 
 import pytest
 import report_shop as shop
+from browser import needs_chromium
 from PIL import Image
 
 from cjkit.checks import CjkitError
@@ -14,10 +14,6 @@ from cjkit.privacy import mask
 from cjkit.project import read_project
 from cjkit.report.paper import BROWSER, find_browser, print_pdf, save_result
 from cjkit.report.run import run_report
-
-needs_chromium = pytest.mark.skipif(
-    not Path("/usr/bin/chromium").exists() and "CI" not in os.environ, reason="no Chromium here"
-)
 
 
 @pytest.fixture

@@ -12,15 +12,12 @@ from pathlib import Path
 
 import pytest
 import report_shop as shop
+from browser import LAUNCH, needs_chromium
 
 from cjkit.checks import CjkitError
 from cjkit.project import read_project
 from cjkit.report.index import point_latest, read_runs
 from cjkit.report.run import run_report
-
-CHROMIUM = next(
-    (path for path in ("/usr/bin/chromium", "/usr/bin/google-chrome") if Path(path).exists()), None
-)
 
 pytestmark = pytest.mark.slow
 
@@ -257,13 +254,12 @@ def test_the_front_page_leads_to_the_first_language_and_offers_both(report):
     assert 'href="en/index.html"' in html
 
 
-@pytest.mark.skipif(CHROMIUM is None and "CI" not in os.environ, reason="no Chromium here")
+@needs_chromium
 def test_a_browser_without_network_shows_every_page_in_silence(report):
     from playwright.sync_api import sync_playwright
 
-    options = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
     with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=options)
+        browser = driver.chromium.launch(**LAUNCH)
         context = browser.new_context(offline=True, locale="en-GB")
         tab = context.new_page()
         asked, wrong = [], []

@@ -63,14 +63,13 @@ def _count_records(landing: Landing) -> pd.DataFrame:
     mapped, each row is a record: only the others are counted one by one.
     """
     engine = landing.engine
-    tables = landing.files["table"].unique()
-    if not len(tables):
+    if not landing.tables:
         return pd.DataFrame(columns=["source", "file", "table", "records"])
     parts = engine.query(
         " union all ".join(
             f"""select source, file, '{table}' as "table", row_rule, count(*) as records
                 from "landed {table}" group by all"""
-            for table in tables
+            for table in landing.tables
         )
     )
     files = parts.groupby(["source", "file"])["records"]

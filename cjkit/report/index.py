@@ -15,13 +15,11 @@ from cjkit.labels import Language, join_sentences, label
 from cjkit.project import Project
 from cjkit.report.cards import write_card, write_line
 from cjkit.report.changes import Manifest, compare_runs, list_changes, other_parameters
+from cjkit.report.chapters import Chapter, Heading, Words
 from cjkit.report.export import (
     TEMPLATES,
-    Chapter,
     Edition,
     Facts,
-    Heading,
-    Words,
     facts,
     finish,
     frame,

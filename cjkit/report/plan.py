@@ -19,7 +19,7 @@ import cjkit
 from cjkit.checks import CjkitError, unknown_name
 from cjkit.labels import label
 from cjkit.project import Project
-from cjkit.report.export import Heading, Words, read_heading
+from cjkit.report.chapters import Heading, Words, read_heading
 
 TASKS = {"exercise", "solution"}
 GIVEN_ELSEWHERE = {"project": "the first argument", "as_of": "--as-of"}

@@ -34,8 +34,9 @@ from cjkit.engine import DuckDB, text
 from cjkit.events import Period
 from cjkit.labels import Language, format_date, format_number, format_percent, label
 from cjkit.project import Project
+from cjkit.report.chapters import Chapter, Words, read_chapter
 from cjkit.report.execute import Kernels, execute
-from cjkit.report.export import Chapter, Edition, Words, read_chapter, say_in, write_page
+from cjkit.report.export import Edition, say_in, write_page
 from cjkit.report.index import point_latest, read_runs, report_home, write_chooser, write_home
 from cjkit.report.paper import find_browser, print_pdf
 from cjkit.report.plan import Planned, counted, notebook_files, plan_notebooks, unanswered
