@@ -1,6 +1,5 @@
 """Exports of systems for tests: landed under a shipped mapping, and shown as lines of text."""
 
-import os
 from pathlib import Path
 
 import pandas as pd
@@ -8,9 +7,16 @@ import pandas as pd
 from cjkit.engine import DuckDB
 from cjkit.project import read_project
 from cjkit.sources import land, read_mapping
+from conftest import lacks, real_data_folder
 
-NATIVE = Path(os.environ["CJKIT_REAL_DATA"], "exports") if "CJKIT_REAL_DATA" in os.environ else None
-"""Sample exports that others wrote."""
+
+def native(name):
+    """Return a sample export that others wrote; tests of them run wherever the public data are."""
+    folder = real_data_folder()
+    if folder is None:
+        lacks("the public data sets are not here: set CJKIT_REAL_DATA")
+    return folder / "exports" / name
+
 
 PROJECT = """
 [project]
@@ -42,7 +48,7 @@ class Export:
                 content = content.encode() if isinstance(content, str) else content
                 (place / name).write_bytes(content)
             else:
-                (place / Path(each).name).write_bytes((NATIVE / each).read_bytes())
+                (place / Path(each).name).write_bytes(native(each).read_bytes())
         declared = {"like": mapping} if isinstance(mapping, str) else mapping
         found = read_mapping(declared, folder=folder, place="export")
         identity = "\n".join(

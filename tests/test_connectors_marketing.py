@@ -4,7 +4,7 @@
 import json
 
 import pytest
-from exports import NATIVE, Export, lines
+from exports import Export, lines, native
 
 from cjkit.checks import CjkitError
 
@@ -261,7 +261,7 @@ def test_the_bulk_extracts_of_embulk(tmp_path):
     )
     expected = []
     for name in ("embulk_activity_extract1", "embulk_activity_extract2"):
-        text = (NATIVE / "marketo" / f"{name}.csv").read_text()
+        text = native(f"marketo/{name}.csv").read_text()
         for line in text.strip().splitlines()[1:]:
             guid, lead, time, kind, *_ = line.split(",")
             event = {
@@ -338,7 +338,7 @@ def test_leads_and_members_of_marketo(tmp_path):
     name = "marketo/embulk_lead_extract_with_quote_in_quote_field.csv"
     with pytest.raises(CjkitError, match="not one of its 1 records is whole"):
         Export(tmp_path / "q", damaged, name)
-    text = (NATIVE / name).read_text().rstrip() + '\n"second","last2"\n'
+    text = native(name).read_text().rstrip() + '\n"second","last2"\n'
     quotes = Export(tmp_path / "r", damaged, ("l.csv", text))
     assert (quotes.ledger.read, quotes.ledger.unreadable) == (2, 1)
     assert quotes.show("customers", "person_key") == ["marketo:last2"]
@@ -411,7 +411,7 @@ def test_the_orders_of_ltvkit(tmp_path):
         #1001|email:customer1@example.com|2025-01-15 22:41:00|183.5|
         #1002|email:customer2@example.com|2025-01-10 15:06:00|89|
     """)
-    text = (NATIVE / "shopify/ltvkit_shopify_orders_sample.csv").read_text().splitlines()[1:]
+    text = native("shopify/ltvkit_shopify_orders_sample.csv").read_text().splitlines()[1:]
     first = [line.split(",") for line in text if line.split(",")[3]]
     people = [f"email:{row[1]}" if row[1] else f"order:{row[0]}" for row in first]
     sold = [

@@ -5,7 +5,7 @@ import csv
 import json
 
 import pytest
-from exports import NATIVE, Export, lines
+from exports import Export, lines, native
 
 import cjkit
 
@@ -85,7 +85,7 @@ def test_woopra_from_documentation(tmp_path):
 
 
 def native_rows(name):
-    with (NATIVE / name).open(encoding="utf-8-sig", newline="") as file:
+    with native(name).open(encoding="utf-8-sig", newline="") as file:
         return list(csv.DictReader(file))
 
 

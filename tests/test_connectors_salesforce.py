@@ -3,7 +3,7 @@
 
 import csv
 
-from exports import NATIVE, Export, lines
+from exports import Export, lines, native
 
 OPPORTUNITIES = """
     1YtCr won  1YtCs won  1YtCt open 1YtwJ open 1YtwK open 1YtwL open 1YtwM open 1YtwN open
@@ -76,14 +76,14 @@ def test_the_opportunities_of_npsp(tmp_path):
         ],
     }
     found = Export(tmp_path, mapping, "salesforce/npsp_Opportunity.csv")
-    with (NATIVE / "salesforce/npsp_Opportunity.csv").open() as file:
-        native = [row for row in csv.DictReader(file) if row["stage_name"] == "Closed Won"]
-    assert len(native) == 117
+    with native("salesforce/npsp_Opportunity.csv").open() as file:
+        won = [row for row in csv.DictReader(file) if row["stage_name"] == "Closed Won"]
+    assert len(won) == 117
     assert found.show("orders", "order_id", "revenue", "person_key") == [
         f"{row['id']}|{float(row['amount']):g}|salesforce:{row['Primary_Contact__c']}"
         if row["Primary_Contact__c"]
         else f"{row['id']}|{float(row['amount']):g}|opportunity:{row['id']}"
-        for row in native
+        for row in won
     ]
 
 

@@ -4,11 +4,11 @@
 import csv
 import json
 
-from exports import NATIVE, Export, lines
+from exports import Export, lines, native
 
 
 def native_rows(name):
-    with (NATIVE / name).open(encoding="utf-8-sig", newline="") as file:
+    with native(name).open(encoding="utf-8-sig", newline="") as file:
         return list(csv.DictReader(file))
 
 
@@ -264,7 +264,7 @@ def test_the_answers_of_qualtrics(tmp_path):
 def test_the_answers_of_surveymonkey(tmp_path):
     mapping = survey("surveymonkey", csat="Please rate each aspect: / Support", ces="Overall")
     found = Export(tmp_path / "n", mapping, "surveymonkey/matrix.csv", zone="UTC")
-    text = (NATIVE / "surveymonkey/matrix.csv").read_text().splitlines()[2:]
+    text = native("surveymonkey/matrix.csv").read_text().splitlines()[2:]
     expected = []
     for line in text:
         person, day, _, _, support, overall = line.split(",")
@@ -278,7 +278,7 @@ def test_the_answers_of_surveymonkey(tmp_path):
     found = Export(tmp_path / "m", mapping, "surveymonkey/multiselect.csv", zone="UTC")
     rows = [
         line.split(",")
-        for line in (NATIVE / "surveymonkey/multiselect.csv").read_text().splitlines()[2:]
+        for line in native("surveymonkey/multiselect.csv").read_text().splitlines()[2:]
     ]
     assert found.show("feedback", "feedback_id", "score", "text") == [
         f"{r[0]}|{r[5]}|{r[3]}" for r in rows

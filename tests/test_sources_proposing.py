@@ -5,7 +5,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from exports import NATIVE, Export
+from exports import Export, native
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -30,7 +30,7 @@ from cjkit.sources import propose, read_mapping
     ],
 )
 def test_the_nearest_shipped_mapping_is_proposed(name, mapping):
-    found = propose(NATIVE / name)
+    found = propose(native(name))
     (source,) = tomllib.loads(found.toml)["sources"].values()
     assert (source["mapping"], found.is_draft) == (mapping, False)
     assert found.undecided
